@@ -1,0 +1,104 @@
+"""perfsim: an analytical performance simulator for neural networks on accelerators.
+
+    import perfsim
+
+    network = perfsim.load_network("mobilenet.yaml", width=0.5)
+    machine = perfsim.load_hardware("1MB_1GBs_1TF.yaml")
+    result = perfsim.simulate(network, machine)
+    print(result.table, result.totals.total_s)
+
+The names below are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfsim.errors import (
+        CountError,
+        FileError,
+        GraphError,
+        InputError,
+        InvalidValueError,
+        MissingExtraError,
+        OutputError,
+        ParseError,
+        PerfsimError,
+        ShapeError,
+        UnknownNameError,
+    )
+    from perfsim.frontends import load_network
+    from perfsim.hardware.machine import Machine
+    from perfsim.hardware.profile import load_hardware
+    from perfsim.network.graph import Network
+    from perfsim.program import Program, lower
+    from perfsim.result import Result, Totals
+    from perfsim.simulate import compare, simulate, simulate_array
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load_network": "perfsim.frontends",
+    "load_hardware": "perfsim.hardware.profile",
+    "simulate": "perfsim.simulate",
+    "simulate_array": "perfsim.simulate",
+    "compare": "perfsim.simulate",
+    "lower": "perfsim.program",
+    "Network": "perfsim.network.graph",
+    "Machine": "perfsim.hardware.machine",
+    "Program": "perfsim.program",
+    "Result": "perfsim.result",
+    "Totals": "perfsim.result",
+    "PerfsimError": "perfsim.errors",
+    "InputError": "perfsim.errors",
+    "FileError": "perfsim.errors",
+    "ParseError": "perfsim.errors",
+    "UnknownNameError": "perfsim.errors",
+    "InvalidValueError": "perfsim.errors",
+    "ShapeError": "perfsim.errors",
+    "GraphError": "perfsim.errors",
+    "CountError": "perfsim.errors",
+    "OutputError": "perfsim.errors",
+    "MissingExtraError": "perfsim.errors",
+}
+
+__all__ = [
+    "__version__",
+    "load_network",
+    "load_hardware",
+    "simulate",
+    "simulate_array",
+    "compare",
+    "lower",
+    "Network",
+    "Machine",
+    "Program",
+    "Result",
+    "Totals",
+    "PerfsimError",
+    "InputError",
+    "FileError",
+    "ParseError",
+    "UnknownNameError",
+    "InvalidValueError",
+    "ShapeError",
+    "GraphError",
+    "CountError",
+    "OutputError",
+    "MissingExtraError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perfsim' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

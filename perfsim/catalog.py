@@ -1,0 +1,71 @@
+"""Where networks and machines are found: the given path, the working directory, then the bundled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from perfsim.errors import FileError, nearest_name
+
+_PACKAGE = Path(__file__).resolve().parent
+NETWORK_SUFFIXES = (".yaml", ".yml", ".csv", ".onnx")
+MACHINE_SUFFIXES = (".yaml", ".yml")
+
+
+def find_network(name: str) -> Path:
+    """The file of the network `name`: a path, or a bundled network with or without its suffix."""
+    return _find(name, "network", "models", NETWORK_SUFFIXES)
+
+
+def find_machine(name: str) -> Path:
+    """The file of the machine `name`: a path, or a bundled machine with or without its suffix."""
+    return _find(name, "machine", "hardware", MACHINE_SUFFIXES)
+
+
+def bundled_networks() -> dict[str, Path]:
+    """The bundled networks: name -> file, sorted by name."""
+    return dict(_bundled("models", NETWORK_SUFFIXES))
+
+
+def bundled_machines() -> dict[str, Path]:
+    """The bundled machines: name -> file, sorted by name."""
+    return dict(_bundled("hardware_profiles", MACHINE_SUFFIXES))
+
+
+def _folder(name: str) -> Path:
+    """A bundled folder: inside the package when installed, beside it in a checkout."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def _bundled(folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    for path in sorted(_folder(folder).iterdir()):
+        if path.suffix in suffixes:
+            yield path.stem, path
+
+
+def _find(name: str, kind: str, command: str, suffixes: tuple[str, ...]) -> Path:
+    given = Path(name)
+    has_suffix = given.suffix.lower() in suffixes
+    candidates = [given] if has_suffix else [given, *(Path(name + suffix) for suffix in suffixes)]
+    for candidate in candidates:
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError as error:  # a folder that may not be searched, a name too long
+            reason = error.strerror or str(error)
+            raise FileError(f"cannot be read: {reason}").at(file=name) from None
+    bundled = bundled_networks() if kind == "network" else bundled_machines()
+    stem = given.stem if has_suffix else name
+    match = bundled.get(stem)
+    if match is not None and str(given.parent) == "." and (
+        not has_suffix or match.suffix == given.suffix
+    ):
+        return match
+    if given.exists():  # a directory, a device: the reader says what is wrong with it
+        return given
+    raise FileError(
+        f"no such file, and no bundled {kind} of this name",
+        expected=f"a path, or a name that 'perfsim {command}' lists",
+        nearest=nearest_name(stem, bundled),
+    ).at(file=name)

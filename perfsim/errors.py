@@ -1,0 +1,149 @@
+"""The errors that perfsim raises, split by what the caller can do about them.
+
+    PerfsimError
+      InputError            what was given is wrong; the message says where and what was expected
+        FileError           missing, a directory, binary, or not readable
+        ParseError          not the format that its suffix says
+        UnknownNameError    a key, operator, layer, policy, network or machine that does not exist
+        InvalidValueError   a value of the wrong kind, unit or range
+        ShapeError          operators and tensors that do not fit together
+        GraphError          a cycle, a missing input, an empty network
+        CountError          a count too large to stay exact
+      OutputError           a result could not be written
+      MissingExtraError     an optional dependency is not installed
+
+Low code raises short facts; whoever knows the file, line and key adds them with ``at``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+
+class PerfsimError(Exception):
+    """Base of all errors that perfsim raises on purpose.
+
+    Attributes carry the parts of the message, so that a program need not parse the text:
+    `what` (the fact), `found`, `expected`, `nearest` (the nearest right spelling), and the place:
+    `file`, `line` (from 1) and `where` (the path of keys inside the file).
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        found: str | None = None,
+        expected: str | None = None,
+        nearest: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.found = found
+        self.expected = expected
+        self.nearest = nearest
+        self.file: str | None = None
+        self.line: int | None = None
+        self.where: str | None = None
+
+    def at(
+        self, *, file: str | None = None, line: int | None = None, where: str | None = None
+    ) -> Self:
+        """Add the place of the error where it is not known yet; returns the error itself."""
+        if self.file is None:
+            self.file, self.line = file, line
+        if self.where is None:
+            self.where = where
+        return self
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        text = ": ".join(part for part in (place, self.where, self.what) if part)
+        if self.found is not None:
+            text += f"; found {self.found}" if self.what else f"found {self.found}"
+        if self.expected is not None:
+            text += (", expected " if self.found is not None else "; expected ") + self.expected
+        if self.nearest is not None:
+            text += f"; did you mean '{self.nearest}'?"
+        return text
+
+
+class InputError(PerfsimError):
+    """What was given is wrong; exit status 2."""
+
+
+class FileError(InputError):
+    """A file is missing, a directory, binary, or cannot be read."""
+
+
+class ParseError(InputError):
+    """A file is not in the format that its suffix says."""
+
+
+class UnknownNameError(InputError):
+    """A key, operator, layer, policy, network or machine that does not exist."""
+
+
+class InvalidValueError(InputError):
+    """A value of the wrong kind, unit or range."""
+
+
+class ShapeError(InputError):
+    """Operators and tensors that do not fit together."""
+
+
+class GraphError(InputError):
+    """A cycle, a missing input, or an empty network."""
+
+
+class CountError(InputError):
+    """A count too large to stay exact."""
+
+
+class OutputError(PerfsimError):
+    """A result could not be written."""
+
+
+class MissingExtraError(PerfsimError):
+    """An optional dependency is not installed."""
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, expected: str | None = None
+) -> UnknownNameError:
+    """The error for `name`, which is none of the `known` names of a `kind` of thing."""
+    candidates = list(known)
+    listed = ", ".join(candidates[:40]) + (", ..." if len(candidates) > 40 else "")
+    return UnknownNameError(
+        f"unknown {kind} '{name}'",
+        expected=expected or (f"one of {listed}" if candidates else None),
+        nearest=nearest_name(name, candidates),
+    )
+
+
+def nearest_name(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `name` most likely was meant to be, or None when none is near."""
+    import difflib
+
+    by_folded: dict[str, str] = {}
+    for candidate in candidates:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+def describe(value: object) -> str:
+    """`value`, as read from a file, in the words of an error message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping of " + ", ".join(str(key) for key in value) if value else "an empty mapping"
+    if isinstance(value, str):
+        return f"'{_shortened(value)}'"
+    return _shortened(str(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,213 @@
+"""A layer table: a network as counts without a graph, one row a layer, each reading the one before.
+
+Needed columns: layer, op, input_elements, output_elements, weights, macs. Optional: name, and
+vector_ops, which a table must have when it holds operators that run on the vector unit.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from perfsim.document import Document, read_text
+from perfsim.errors import (
+    InputError,
+    InvalidValueError,
+    ParseError,
+    UnknownNameError,
+    describe,
+    unknown_name,
+)
+from perfsim.network.file_schema import Precision
+from perfsim.network.graph import Network, Node, Tensor, build_network
+from perfsim.network.operator import Exit, OperatorDefaults, Unit
+from perfsim.network.operators import OPERATORS
+from perfsim.network.work import Product, Shape, Work
+from perfsim.settings import apply_settings
+from perfsim.validation import STRICT, validate
+
+NEEDED = ("layer", "op", "input_elements", "output_elements", "weights", "macs")
+OPTIONAL = ("name", "vector_ops")
+_DIGITS = re.compile(r"[0-9]{1,4000}")
+
+
+class TableSettings(BaseModel):
+    """What a call or ``--set`` may change of a layer table; its shapes are not known."""
+
+    model_config = STRICT
+
+    name: str | None = Field(None, min_length=1)
+    batch: int = Field(1, ge=1)
+    precision: Precision = Field(default_factory=Precision)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(OperatorDefaults):
+    """An operator known by its counts for one image.
+
+    Attributes:
+        name: the operator's name, as the table gives it.
+        output_elements, macs, vector_ops: per image.
+        weights: weights and biases.
+    """
+
+    name: str
+    output_elements: int
+    weights: int
+    macs: int
+    vector_ops: int
+    unit: ClassVar[Unit] = Unit.MATRIX
+    exit: ClassVar[Exit] = Exit.NEVER
+    cost: ClassVar[str] = "the counts of its row"
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        return ((inputs[0][0], self.output_elements),)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:  # noqa: ARG002
+        batch = (inputs[0][0], "images")
+        source = "given in the layer table"
+        return Work(
+            macs=(Product(source, (batch, (self.macs, "MACs"))),) if self.macs else (),
+            vector_ops=(Product(source, (batch, (self.vector_ops, "operations"))),)
+            if self.vector_ops
+            else (),
+            params=(Product(source, ((self.weights, "weights"),)),) if self.weights else (),
+        )
+
+
+def read_layer_table(
+    path: Path, settings: Mapping[str, Any], *, option: str = ""
+) -> Network:
+    """The network that the layer table at `path` counts; raises InputError with file and line."""
+    file = str(path)
+    rows = _rows(read_text(path), file)
+    document = Document(file, {}, {})
+    apply_settings(document, settings, option=option)
+    chosen = _settings(document)
+    bits = chosen.precision.feature_map
+    nodes: list[Node] = []
+    previous, elements = "input", 0
+    taken = {"input"}
+    for index, (line, row) in enumerate(rows):
+        try:
+            name, read, operator = _layer(row, index + 1)
+            if index and read != elements:
+                raise InvalidValueError(
+                    f"each layer reads the one before it, which wrote {elements:,} elements",
+                    found=f"input_elements {read:,}",
+                    expected=f"{elements:,}",
+                )
+            if name in taken:
+                raise InvalidValueError(f"the name '{name}' is used twice", expected="unique names")
+        except InputError as error:
+            raise error.at(file=file, line=line) from None
+        taken.add(name)
+        if not index:
+            shape = (chosen.batch, read)
+        nodes.append(Node(name, operator, (previous,), (name,), (file, line)))
+        previous, elements = name, operator.output_elements
+    return build_network(
+        chosen.name or path.stem,
+        [Tensor("input", shape, bits)],
+        nodes,
+        feature_map_bits=bits,
+        weight_bits=chosen.precision.weight,
+        description="counts of a layer table",
+        file=file,
+    )
+
+
+def _settings(document: Document) -> TableSettings:
+    for key in ("width", "resolution", "input", "layers"):
+        if key in document.value:
+            error = UnknownNameError(
+                f"a layer table has counts, not shapes, so '{key}' cannot be changed",
+                expected="batch, precision.feature_map, precision.weight or name",
+            )
+            raise document.place(error, (key,))
+    return validate(TableSettings, document.value, document)
+
+
+def _rows(text: str, file: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of the table with their line numbers, each a mapping from column to text."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
+    columns: list[str] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not columns:
+                columns = _columns([cell.strip() for cell in cells])
+                continue
+            if len(cells) != len(columns):
+                raise ParseError(
+                    "", found=f"{len(cells)} cells", expected=f"{len(columns)}, as in the header"
+                )
+            rows.append(
+                (reader.line_num, dict(zip(columns, map(str.strip, cells), strict=True)))
+            )
+    except csv.Error as error:
+        raise ParseError(f"not valid CSV: {error}").at(file=file, line=reader.line_num) from None
+    except InputError as error:
+        raise error.at(file=file, line=reader.line_num) from None
+    if not rows:
+        found = "a header and no rows" if columns else "an empty file"
+        raise ParseError("", found=found, expected="one row per layer").at(file=file)
+    return rows
+
+
+def _columns(columns: list[str]) -> list[str]:
+    known = (*NEEDED, *OPTIONAL)
+    for column in columns:
+        if column not in known:
+            raise unknown_name("column", column, known)
+        if columns.count(column) > 1:
+            raise ParseError(f"the column '{column}' is repeated")
+    missing = [column for column in NEEDED if column not in columns]
+    if missing:
+        raise ParseError(
+            f"the column '{missing[0]}' is missing", expected=f"the columns {', '.join(NEEDED)}"
+        )
+    return columns
+
+
+def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
+    """The name, the elements read, and the operator of one row."""
+    if row["layer"] != str(number):
+        raise InvalidValueError(
+            "", found=f"layer {describe(row['layer'])}", expected=f"{number}, in running order"
+        ).at(where="layer")
+    op = row["op"]
+    if op not in OPERATORS:
+        raise unknown_name("operator", op, OPERATORS).at(where="op")
+    macs = _number(row, "macs", 0)
+    if OPERATORS[op].unit is Unit.VECTOR and "vector_ops" not in row:
+        raise InvalidValueError(
+            f"'{op}' runs on the vector unit, and the table does not say how many operations it takes",
+            expected="a column vector_ops",
+        )
+    operator = Counted(
+        name=op,
+        output_elements=_number(row, "output_elements", 1),
+        weights=_number(row, "weights", 0),
+        macs=macs,
+        vector_ops=_number(row, "vector_ops", 0) if "vector_ops" in row else 0,
+    )
+    return row.get("name") or f"{op}_{number}", _number(row, "input_elements", 1), operator
+
+
+def _number(row: dict[str, str], column: str, least: int) -> int:
+    text = row[column]
+    if not _DIGITS.fullmatch(text) or int(text) < least:
+        raise InvalidValueError(
+            "", found=describe(text), expected=f"a whole number of at least {least}"
+        ).at(where=column)
+    return int(text)

@@ -1,0 +1,55 @@
+"""The machine as the formulas see it: SI numbers, one value or an array of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from perfsim.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Values: TypeAlias = float | np.ndarray[Any, np.dtype[np.float64]]
+    WholeValues: TypeAlias = int | np.ndarray[Any, np.dtype[np.int64]]
+
+DEFAULT_PLACEMENT = "liveness"
+DEFAULT_TIMING = "overlap"
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """What a machine can do, in SI units; one machine, or many at once.
+
+    >>> Machine("tiny", sram_bytes=10**6, ddr_bytes_per_s=1e9, matrix_flops=1e12, vector_flops=1e10)
+
+    Attributes:
+        sram_bytes: internal memory [bytes], int or int array of shape (machines,).
+        ddr_bytes_per_s: bandwidth to external memory [bytes/s], float or array (machines,).
+        matrix_flops: peak of the matrix unit [FLOP/s; one multiply-accumulate is 2 FLOP].
+        vector_flops: peak of the vector unit [operations/s].
+        placement, timing: names of the policies that this machine uses unless a run says otherwise.
+        places: where each key was read ("file:line"), for error messages.
+
+    Raises InvalidValueError when a number is not above zero (NaN is not).
+    """
+
+    name: str
+    sram_bytes: WholeValues
+    ddr_bytes_per_s: Values
+    matrix_flops: Values
+    vector_flops: Values
+    placement: str = DEFAULT_PLACEMENT
+    timing: str = DEFAULT_TIMING
+    description: str = ""
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for key in ("sram_bytes", "ddr_bytes_per_s", "matrix_flops", "vector_flops"):
+            value = getattr(self, key)
+            positive = value > 0 if isinstance(value, int | float) else (value > 0).all()
+            if not positive:
+                raise InvalidValueError(
+                    "", found=str(value), expected="a number above zero"
+                ).at(where=f"machine '{self.name}', {key}")

@@ -1,0 +1,132 @@
+"""Quantities with units, as people write them: "1 MB", "1 GB/s", "1 TFLOPS", "5 ms".
+
+Decimal and binary prefixes are told apart: MB is 10^6 bytes and MiB is 2^20 (IEC 80000-13). A capital
+B is a byte and a small b a bit, so "1 Gb/s" is 1.25e8 bytes/s. One multiply-accumulate is two FLOP,
+and an OP of the "TOPS" in data sheets is counted as one FLOP.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from perfsim.errors import InvalidValueError, describe, nearest_name
+
+_DECIMAL = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*(\S.*?)?\s*")
+_WORD_VALUE = re.compile(r"\s*[-+]?\.?(nan|inf|infinity)\b.*", re.IGNORECASE)
+
+
+def _prefixed(base: str, factor: Fraction, *, binary: bool) -> dict[str, Fraction]:
+    units = {prefix + base: factor * 10**power for prefix, power in _DECIMAL.items()}
+    if binary:
+        units |= {prefix + base: factor * 2**power for prefix, power in _BINARY.items()}
+    return units
+
+
+_SIZES = _prefixed("B", Fraction(1), binary=True) | _prefixed("b", Fraction(1, 8), binary=True)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What is measured, and the units in which it may be written (unit -> factor to SI)."""
+
+    name: str
+    example: str
+    units: dict[str, Fraction]
+
+
+SIZE = Dimension("a size", "1 MB", _SIZES)
+BANDWIDTH = Dimension(
+    "a bandwidth", "1 GB/s", {f"{unit}/s": factor for unit, factor in _SIZES.items()}
+)
+COMPUTE = Dimension(
+    "a compute rate",
+    "1 TFLOPS",
+    {
+        unit: factor
+        for base in ("FLOPS", "FLOP/s", "OPS", "OP/s")
+        for unit, factor in _prefixed(base, Fraction(1), binary=False).items()
+    },
+)
+TIME = Dimension(
+    "a time",
+    "5 ms",
+    {"s": Fraction(1)}
+    | dict.fromkeys(("us", "µs", "\N{GREEK SMALL LETTER MU}s"), Fraction(1, 10**6))
+    | {"ms": Fraction(1, 10**3), "ns": Fraction(1, 10**9)},
+)
+_DIMENSIONS = (SIZE, BANDWIDTH, COMPUTE, TIME)
+
+
+def parse(text: object, dimension: Dimension) -> Fraction:
+    """The quantity `text` ("1 MB") in the SI unit of `dimension`, exactly.
+
+    >>> parse("1 KiB", SIZE)
+    Fraction(1024, 1)
+
+    Raises InvalidValueError for anything but a positive number with a unit of that dimension.
+    """
+    expected = f"{dimension.name} such as '{dimension.example}'"
+    if not isinstance(text, str):
+        missing = isinstance(text, int | float) and not isinstance(text, bool)
+        found = f"{describe(text)} without a unit" if missing else describe(text)
+        raise InvalidValueError("", found=found, expected=expected)
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        if _WORD_VALUE.fullmatch(text):
+            expected = f"a finite number above zero with a unit, such as '{dimension.example}'"
+        raise InvalidValueError("", found=describe(text), expected=expected)
+    number, unit = match.groups()
+    if unit is None:
+        raise InvalidValueError("", found=f"{describe(text)} without a unit", expected=expected)
+    if unit not in dimension.units:
+        raise _wrong_unit(text, number, unit, dimension, expected)
+    value = Fraction(number) * dimension.units[unit]
+    if value <= 0:
+        raise InvalidValueError("", found=describe(text), expected=f"{dimension.name} above zero")
+    return value
+
+
+def _wrong_unit(
+    text: str, number: str, unit: str, dimension: Dimension, expected: str
+) -> InvalidValueError:
+    for other in _DIMENSIONS:
+        if unit in other.units:
+            return InvalidValueError(
+                "", found=f"{describe(text)}, which is {other.name}", expected=expected
+            )
+    near = nearest_name(unit, dimension.units)
+    nearest = f"{number} {near}" if near else None
+    return InvalidValueError("", found=describe(text), expected=expected, nearest=nearest)
+
+
+def parse_bytes(text: object) -> int:
+    """A size in whole bytes, at most 2^53 so that it stays exact as a float."""
+    value = parse(text, SIZE)
+    if value.denominator != 1:
+        raise InvalidValueError("", found=describe(text), expected="a whole number of bytes")
+    if value > 2**53:
+        raise InvalidValueError("", found=describe(text), expected="at most 2^53 bytes (9 PB)")
+    return value.numerator
+
+
+def parse_rate(text: object, dimension: Dimension) -> float:
+    """A rate per second as a float between 1 and 1e24, within which no time overflows."""
+    value = parse(text, dimension)
+    if not 1 <= value <= 10**24:
+        raise InvalidValueError(
+            "", found=describe(text), expected=f"{dimension.name} from 1 to 1e24 a second"
+        )
+    return float(value)
+
+
+def parse_seconds(text: object) -> float:
+    """A time in seconds ("5ms" is 0.005)."""
+    seconds = float(parse(text, TIME))
+    if not math.isfinite(seconds):
+        raise InvalidValueError("", found=describe(text), expected="a finite time")
+    return seconds

@@ -1,0 +1,216 @@
+"""The keys that a network's file may have, and its JSON schema."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
+
+from perfsim.errors import InvalidValueError, describe, nearest_name
+from perfsim.network.elementwise import ACTIVATIONS
+from perfsim.network.operator import Padding, PerAxis, Positive, Unit
+from perfsim.network.operators import OPERATORS
+from perfsim.network.window import PADDING_WORDS
+from perfsim.validation import STRICT
+
+RESERVED_NAMES = ("previous", "input", "block_input")
+_ACTIVATION_NAMES = tuple(activation.name for activation in ACTIVATIONS)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _per_axis(value: object) -> Any:
+    if _whole(value, 1):
+        return value
+    if isinstance(value, list) and value and all(_whole(each, 1) for each in value):
+        return tuple(value)
+    raise InvalidValueError(
+        "",
+        found=describe(value),
+        expected="a whole number of at least 1, or a list of one per axis such as [3, 3]",
+    )
+
+
+def _padding(value: object) -> Any:
+    if value in PADDING_WORDS or _whole(value, 0):
+        return value
+    if isinstance(value, list) and value and all(_whole(each, 0) for each in value):
+        return tuple(value)
+    near = nearest_name(value, PADDING_WORDS) if isinstance(value, str) else None
+    raise InvalidValueError(
+        "",
+        found=describe(value),
+        expected="same, valid, a number of at least 0, or a list of one per axis",
+        nearest=near,
+    )
+
+
+def _activation(value: object) -> Any:
+    if value is None or value in _ACTIVATION_NAMES:
+        return value
+    near = nearest_name(value, _ACTIVATION_NAMES) if isinstance(value, str) else None
+    expected = "one of " + ", ".join(_ACTIVATION_NAMES)
+    raise InvalidValueError("", found=describe(value), expected=expected, nearest=near)
+
+
+def _layer_name(value: object) -> Any:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise InvalidValueError(
+            "", found=describe(value), expected="a name: text that can be printed on one line"
+        )
+    if value in RESERVED_NAMES:
+        raise InvalidValueError(
+            f"the name '{value}' is reserved", expected="another name for the layer"
+        )
+    return value
+
+
+def _numbers(least: int) -> dict[str, Any]:
+    number = {"type": "integer", "minimum": least}
+    return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
+
+
+PositiveField = Annotated[int, Field(ge=1)]
+PerAxisField = Annotated[Any, BeforeValidator(_per_axis), WithJsonSchema(_numbers(1))]
+PaddingField = Annotated[
+    Any,
+    BeforeValidator(_padding),
+    WithJsonSchema({"anyOf": [{"enum": list(PADDING_WORDS)}, *_numbers(0)["anyOf"]]}),
+]
+ActivationField = Annotated[
+    Any, BeforeValidator(_activation), WithJsonSchema({"enum": list(_ACTIVATION_NAMES)})
+]
+LayerName = Annotated[
+    str, BeforeValidator(_layer_name), WithJsonSchema({"type": "string", "minLength": 1})
+]
+
+_FIELD_TYPES: tuple[tuple[Any, Any], ...] = (
+    (Positive, PositiveField),
+    (PerAxis, PerAxisField),
+    (PerAxis | None, PerAxisField),
+    (Padding, PaddingField),
+    (bool, bool),
+)
+
+
+def _field_type(hint: Any) -> Any:
+    for known, field_type in _FIELD_TYPES:
+        if hint == known:
+            return field_type
+    raise TypeError(f"no spelling in files for attributes of type {hint}")
+
+
+class LayerModel(BaseModel):
+    """The keys that every layer has."""
+
+    model_config = STRICT
+
+    name: LayerName | None = Field(None, description="by which others read it; unique")
+    inputs: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="names of layers, or previous, input, block_input; the layer before unless given",
+    )
+
+
+class ComputingModel(LayerModel):
+    """The keys of a layer that computes, so that an activation can be fused behind it."""
+
+    activation: ActivationField = Field(None, description="applied to the output, fused")
+
+
+class MatrixModel(ComputingModel):
+    """The keys of a layer of the matrix unit."""
+
+    batch_norm: bool = Field(False, description="applied to the output, fused, before activation")
+    bias: bool | None = Field(
+        None, description="added to each output channel; by default unless batch_norm follows"
+    )
+
+
+@cache
+def layer_model(operator_name: str) -> type[LayerModel]:
+    """The pydantic model of the attributes that a file may give to this operator."""
+    operator: Any = OPERATORS[operator_name]
+    base: type[LayerModel] = LayerModel
+    if operator.unit is Unit.MATRIX:
+        base = MatrixModel
+    elif operator.unit is Unit.VECTOR and operator_name not in _ACTIVATION_NAMES:
+        base = ComputingModel
+    hints = get_type_hints(operator, include_extras=True)
+    attributes: dict[str, Any] = {
+        each.name: (
+            _field_type(hints[each.name]),
+            ... if each.default is MISSING else each.default,
+        )
+        for each in fields(operator)
+        if each.name != "bias"
+    }
+    model: type[LayerModel] = create_model(operator_name, __base__=base, **attributes)
+    model.__doc__ = f"{operator.__doc__.strip()} Cost: {operator.cost}."
+    return model
+
+
+class Precision(BaseModel):
+    """Bits per element."""
+
+    model_config = STRICT
+
+    feature_map: int = Field(8, ge=1, le=64)
+    weight: int = Field(8, ge=1, le=64)
+
+
+class NetworkFile(BaseModel):
+    """A network: its input, and its layers in order."""
+
+    model_config = STRICT
+
+    name: LayerName | None = Field(None, description="the network's name; that of the file if absent")
+    description: str = Field("", description="one line about the network")
+    source: str = Field("", description="where the definition comes from")
+    input: Annotated[list[PositiveField], Field(min_length=1)] = Field(
+        description="shape without the batch, such as [channels, height, width]"
+    )
+    precision: Precision = Field(default_factory=Precision)
+    width: float = Field(1.0, gt=0, le=1000, description="multiplies the channels of every conv")
+    resolution: int | None = Field(None, ge=1, description="replaces the input's spatial axes")
+    batch: int = Field(1, ge=1, description="images per inference")
+    layers: list[Any] = Field(description="one-key mappings from operator to attributes, in order")
+
+
+def network_schema() -> dict[str, Any]:
+    """The JSON schema of a network's file."""
+    schema = NetworkFile.model_json_schema()
+    operators = [
+        {
+            "type": "object",
+            "properties": {name: {"anyOf": [layer_model(name).model_json_schema(), {"type": "null"}]}},
+            "required": [name],
+            "additionalProperties": False,
+        }
+        for name in OPERATORS
+    ]
+    repeat = {
+        "type": "object",
+        "description": "the layers so many times in a row",
+        "properties": {
+            "repeat": {"type": "integer", "minimum": 1},
+            "layers": {"$ref": "#/$defs/layers"},
+        },
+        "required": ["repeat", "layers"],
+        "additionalProperties": False,
+    }
+    schema["$defs"]["layers"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"anyOf": [*operators, repeat]},
+    }
+    schema["properties"]["layers"] = {
+        "$ref": "#/$defs/layers",
+        "description": schema["properties"]["layers"]["description"],
+    }
+    return schema

@@ -1,0 +1,200 @@
+"""The network: operators and tensors in execution order, and the graph that they form.
+
+networkx is loaded only where a graph algorithm is needed: to order nodes that are not in order yet, to
+find a cycle, and for callers who ask for `Network.graph`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from perfsim.errors import GraphError, InputError, ShapeError, nearest_name
+from perfsim.network.operator import Operator
+from perfsim.network.work import Shape, Work, shape_text
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A feature map of a network: shape with the batch first, and bits per element."""
+
+    name: str
+    shape: Shape
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator in a network.
+
+    Attributes:
+        inputs, outputs: names of tensors.
+        place: (file, line) where it was written, for messages.
+    """
+
+    name: str
+    operator: Operator
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    place: tuple[str, int | None] = ("", None)
+
+    def locate(self, error: InputError) -> InputError:
+        """Add to `error` where this node was written."""
+        file, line = self.place
+        return error.at(file=file or None, line=line, where=f"{self.operator.name} '{self.name}'")
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What is computed, at which precision. Made by `build_network`.
+
+    Attributes:
+        name: the network's name.
+        nodes: in execution order: each reads what earlier ones wrote.
+        tensors: every feature map by name, inputs and outputs included.
+        inputs, outputs: names of tensors; an output is what no node reads.
+        weight_bits: bits per weight.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weight_bits: int
+    description: str = ""
+
+    def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
+        """The shapes of the tensors of these names."""
+        return tuple(self.tensors[name].shape for name in names)
+
+    def work(self, node: Node) -> Work:
+        """What `node` costs."""
+        return node.operator.work(self.shapes(node.inputs), self.shapes(node.outputs))
+
+    @cached_property
+    def graph(self) -> nx.DiGraph[str]:
+        """The network as a networkx graph.
+
+        Graph nodes are the names of nodes and of network inputs, with the attributes `operator` (None for an
+        input) and `shapes`; an edge carries the `tensor` that flows, its `shape` and `bits`.
+        """
+        import networkx as nx
+
+        graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
+        writer: dict[str, str] = {}
+        for name in self.inputs:
+            graph.add_node(name, operator=None, shapes=self.shapes([name]))
+            writer[name] = name
+        for node in self.nodes:
+            graph.add_node(node.name, operator=node.operator, shapes=self.shapes(node.outputs))
+            writer.update(dict.fromkeys(node.outputs, node.name))
+            for name in node.inputs:
+                tensor = self.tensors[name]
+                graph.add_edge(
+                    writer[name], node.name, tensor=name, shape=tensor.shape, bits=tensor.bits
+                )
+        return graph
+
+
+def build_network(
+    name: str,
+    inputs: Sequence[Tensor],
+    nodes: Sequence[Node],
+    *,
+    feature_map_bits: int,
+    weight_bits: int,
+    description: str = "",
+    file: str = "",
+) -> Network:
+    """A network from nodes in any order: sorted for execution, with all shapes inferred.
+
+    Raises GraphError (empty network, unknown tensor, cycle) or ShapeError, naming the node.
+    """
+    if not nodes:
+        raise GraphError("the network has no layers").at(file=file or None)
+    ordered = _execution_order(inputs, nodes)
+    tensors = {tensor.name: tensor for tensor in inputs}
+    read: set[str] = set()
+    for node in ordered:
+        shapes = _infer(node, tuple(tensors[each].shape for each in node.inputs))
+        read.update(node.inputs)
+        for output, shape in zip(node.outputs, shapes, strict=True):
+            tensors[output] = Tensor(output, shape, feature_map_bits)
+    outputs = tuple(each for node in ordered for each in node.outputs if each not in read)
+    return Network(
+        name=name,
+        nodes=tuple(ordered),
+        tensors=tensors,
+        inputs=tuple(tensor.name for tensor in inputs),
+        outputs=outputs,
+        weight_bits=weight_bits,
+        description=description,
+    )
+
+
+def _infer(node: Node, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    least, most = node.operator.inputs_allowed
+    if len(inputs) < least or (most is not None and len(inputs) > most):
+        expected = f"{least}" if least == most else f"at least {least}"
+        error: InputError = ShapeError(
+            "", found=f"{len(inputs)} input{'s'[: len(inputs) != 1]}", expected=expected
+        )
+        raise node.locate(error)
+    try:
+        return node.operator.output_shapes(inputs)
+    except InputError as error:
+        if error.found is None:
+            error.found = "inputs " + " and ".join(map(shape_text, inputs))
+        raise node.locate(error) from None
+
+
+def _execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes such that each reads what earlier ones wrote; as given wherever that is free.
+
+    Nodes that are in order already, as most files have them, are returned as they are: this is what the
+    lexicographical topological sort by position would give.
+    """
+    written = {tensor.name for tensor in inputs}
+    writers: dict[str, Node] = {}
+    in_order = True
+    for node in nodes:
+        in_order = in_order and written.issuperset(node.inputs)
+        for output in node.outputs:
+            if output in written:
+                raise node.locate(GraphError(f"the name '{output}' is used twice"))
+            written.add(output)
+            writers[output] = node
+    for node in nodes:
+        for name in node.inputs:
+            if name not in written:
+                near = nearest_name(name, written)
+                raise node.locate(GraphError(f"no layer is named '{name}'", nearest=near))
+    return nodes if in_order else _sorted_topologically(nodes, writers)
+
+
+def _sorted_topologically(nodes: Sequence[Node], writers: dict[str, Node]) -> Sequence[Node]:
+    import networkx as nx
+
+    position = {node.name: index for index, node in enumerate(nodes)}
+    graph: Any = nx.DiGraph()
+    graph.add_nodes_from(position)
+    for node in nodes:
+        for name in node.inputs:
+            if name in writers:
+                graph.add_edge(writers[name].name, node.name)
+    try:
+        order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+    except nx.NetworkXUnfeasible:
+        cycle = [edge[0] for edge in nx.find_cycle(graph)]
+        start = cycle.index(min(cycle, key=position.__getitem__))
+        cycle = cycle[start:] + cycle[:start]
+        text = " -> ".join([*cycle, cycle[0]])
+        first = nodes[position[cycle[0]]]
+        raise first.locate(GraphError(f"the layers read each other in a cycle: {text}")) from None
+    return [nodes[position[name]] for name in order]

@@ -1,0 +1,102 @@
+"""What every operator is: a frozen dataclass of typed attributes with two pure methods."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
+
+from perfsim.errors import ShapeError
+from perfsim.network.work import Shape, Work, shape_text
+
+# The vocabulary of attribute types. The file reader maps each to its spelling in files.
+Positive: TypeAlias = Annotated[int, "at least 1"]
+PerAxis: TypeAlias = Annotated[int | tuple[int, ...], "one number, or one per spatial axis"]
+Padding: TypeAlias = Annotated[int | str | tuple[int, ...], "same, valid, or numbers"]
+
+
+class Unit(Enum):
+    """Which part of the machine executes an operator."""
+
+    MATRIX = "matrix unit"
+    VECTOR = "vector unit"
+    COPY = "data movement only"
+    VIEW = "nothing: the same bytes under another shape"
+
+
+class Exit(Enum):
+    """Where an operator can be fused on a producing layer's way out, in this order."""
+
+    NEVER = 0
+    NORMALIZATION = 1
+    ACTIVATION = 2
+
+
+class Operator(Protocol):
+    """One operator with its attributes. Implementations are frozen dataclasses without state.
+
+    Attributes:
+        name: its name in files and tables.
+        unit: the part of the machine that executes it.
+        exit: where it can be fused behind the layer that produces its input.
+        free_on_matrix_exit: whether the matrix unit's way out applies it at no cost.
+        cost: one sentence on what it costs and why, for the table of operators.
+        inputs_allowed: (least, most) number of inputs; most None means any number.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    unit: ClassVar[Unit]
+    exit: ClassVar[Exit]
+    free_on_matrix_exit: ClassVar[bool]
+    cost: ClassVar[str]
+    inputs_allowed: ClassVar[tuple[int, int | None]]
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit."""
+        ...
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        """What it costs on inputs and outputs of these shapes."""
+        ...
+
+
+class OperatorDefaults:
+    """The class attributes that most operators share."""
+
+    name: ClassVar[str]
+    unit: ClassVar[Unit] = Unit.VECTOR
+    exit: ClassVar[Exit] = Exit.NEVER
+    free_on_matrix_exit: ClassVar[bool] = False
+    cost: ClassVar[str] = ""
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        """The shape of the input: what an element-wise operator gives."""
+        return (inputs[0],)
+
+
+def channels_and_space(shape: Shape) -> tuple[int, Shape]:
+    """(channels, spatial axes) of a feature map of shape (batch, channels, *space).
+
+    Raises ShapeError when there is no spatial axis.
+    """
+    if len(shape) < 3:
+        raise ShapeError(
+            "", found=f"an input of shape {shape_text(shape)}", expected="batch x channels x space"
+        )
+    return shape[1], shape[2:]
+
+
+def per_axis(value: Any, axes: int, what: str, least: int = 1) -> tuple[int, ...]:
+    """`value` for each of `axes` spatial axes; raises ShapeError when it does not fit."""
+    values: tuple[int, ...] = (value,) * axes if isinstance(value, int) else tuple(value)
+    if len(values) != axes:
+        raise ShapeError(
+            "",
+            found=f"{what} with {len(values)} numbers",
+            expected=f"one number, or {axes} for {axes} spatial axes",
+        )
+    if min(values) < least:
+        raise ShapeError("", found=f"{what} {min(values)}", expected=f"at least {least}")
+    return values

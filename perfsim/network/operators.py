@@ -1,0 +1,36 @@
+"""The table of operators: what a network may be made of, and what each costs (`cost`)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from perfsim.network.convolution import Conv, DepthwiseConv, FullyConnected
+from perfsim.network.elementwise import ACTIVATIONS, Add, BatchNorm, Mul, Softmax
+from perfsim.network.layout import Concat, Flatten
+from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+
+if TYPE_CHECKING:
+    from perfsim.network.operator import Operator
+
+_ALL: tuple[type[Operator], ...] = (
+    Conv,
+    DepthwiseConv,
+    FullyConnected,
+    MaxPool,
+    AvgPool,
+    GlobalMaxPool,
+    GlobalAvgPool,
+    BatchNorm,
+    *ACTIVATIONS,
+    Add,
+    Mul,
+    Softmax,
+    Concat,
+    Flatten,
+)
+
+OPERATORS = MappingProxyType({operator.name: operator for operator in _ALL})
+
+if len(OPERATORS) != len(_ALL):
+    raise RuntimeError("two operators have the same name")

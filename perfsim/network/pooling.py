@@ -1,0 +1,97 @@
+"""Poolings: the vector unit reads each window element by element."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from perfsim.network.operator import OperatorDefaults, Padding, PerAxis, channels_and_space
+from perfsim.network.window import windows
+from perfsim.network.work import Product, Shape, Work, elements
+
+
+def _pooling_work(output: Shape, window: Shape, ops_per_window: int, what: str) -> Work:
+    size = "x".join(map(str, window))
+    return Work(
+        vector_ops=(
+            Product(
+                what,
+                ((elements(output), "output elements"), (ops_per_window, f"a {size} window")),
+            ),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowPool(OperatorDefaults):
+    """A window that moves by its own size unless `stride` says otherwise."""
+
+    kernel: PerAxis
+    stride: PerAxis | None = None
+    padding: Padding = "same"
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        space, _ = self._windows(inputs[0])
+        return ((*inputs[0][:2], *space),)
+
+    def _windows(self, shape: Shape) -> tuple[Shape, Shape]:
+        stride = self.kernel if self.stride is None else self.stride
+        return windows(shape, self.kernel, stride, self.padding)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool(_WindowPool):
+    """The largest element of each window."""
+
+    name: ClassVar[str] = "max_pool"
+    cost: ClassVar[str] = "per output element: one comparison fewer than the window has elements"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        _, sizes = self._windows(inputs[0])
+        return _pooling_work(outputs[0], sizes, math.prod(sizes) - 1, "comparisons")
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool(_WindowPool):
+    """The mean of each window."""
+
+    name: ClassVar[str] = "avg_pool"
+    cost: ClassVar[str] = "per output element: the additions of its window and one scaling"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        _, sizes = self._windows(inputs[0])
+        return _pooling_work(outputs[0], sizes, math.prod(sizes), "additions and a scaling")
+
+
+@dataclass(frozen=True, slots=True)
+class _GlobalPool(OperatorDefaults):
+    """One window over the whole of each channel."""
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        channels, space = channels_and_space(inputs[0])
+        return ((inputs[0][0], channels, *(1 for _ in space)),)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalMaxPool(_GlobalPool):
+    """The largest element of each channel."""
+
+    name: ClassVar[str] = "global_max_pool"
+    cost: ClassVar[str] = "per channel: one comparison fewer than it has elements"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        space = inputs[0][2:]
+        return _pooling_work(outputs[0], space, math.prod(space) - 1, "comparisons")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAvgPool(_GlobalPool):
+    """The mean of each channel."""
+
+    name: ClassVar[str] = "global_avg_pool"
+    cost: ClassVar[str] = "per channel: the additions of its elements and one scaling"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        space = inputs[0][2:]
+        return _pooling_work(outputs[0], space, math.prod(space), "additions and a scaling")

@@ -1,0 +1,63 @@
+"""What an operator costs, as counts that can be asked how they came about."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+Factor: TypeAlias = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A count as a product of named factors: ``Product("weights", (32, "outputs"), (27, "taps"))``.
+
+    Attributes:
+        of: what is counted.
+        factors: (value, meaning) pairs; the count is the product of the values.
+    """
+
+    of: str
+    factors: tuple[Factor, ...]
+
+    @property
+    def value(self) -> int:
+        return math.prod(value for value, _ in self.factors)
+
+    def __str__(self) -> str:
+        return " × ".join(f"{value:,} {meaning}" for value, meaning in self.factors)
+
+
+Count: TypeAlias = tuple[Product, ...]
+
+
+def total(count: Count) -> int:
+    """The exact value of a count: the sum of its products."""
+    return sum(product.value for product in count)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one operator asks of a machine, each a sum of products (exact integers).
+
+    Attributes:
+        macs: multiply-accumulates on the matrix unit.
+        vector_ops: operations on the vector unit.
+        params: trainable parameters (weights, biases, scales, shifts).
+    """
+
+    macs: Count = ()
+    vector_ops: Count = ()
+    params: Count = ()
+
+
+def elements(shape: Shape) -> int:
+    """The number of elements of a tensor of this shape."""
+    return math.prod(shape)
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as tables print it: ``1x3x28x28``."""
+    return "x".join(map(str, shape))

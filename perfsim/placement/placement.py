@@ -1,0 +1,131 @@
+"""What a placement policy decides, and what every policy must offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from perfsim.network.work import total
+from perfsim.per_object import per_object
+
+if TYPE_CHECKING:
+    from perfsim.program import Program
+
+Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where each tensor lies while each layer runs, and what moves when, on one machine.
+
+    Attributes:
+        policy: the name of the policy that decided.
+        sram_bytes: the internal memory that it was decided for.
+        internal: whether each touch's tensor is in internal memory, shape (touches,); the touches are
+            those of `Touches`.
+        moves: every transfer between internal and external memory.
+        sram_used_bytes: internal memory in use while each layer runs, shape (layers,).
+        ddr_read_bytes, ddr_write_bytes: the sums of the moves per layer, shape (layers,).
+    """
+
+    policy: str
+    sram_bytes: int
+    internal: Flags
+    moves: Moves
+    sram_used_bytes: Counts
+    ddr_read_bytes: Counts
+    ddr_write_bytes: Counts
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """Transfers, one entry each, arrays of shape (moves,).
+
+    Attributes:
+        layer: position of the layer during which it moves.
+        tensor: index into `Program.tensors`.
+        read_bytes, write_bytes: from and to external memory.
+    """
+
+    layer: Counts
+    tensor: Counts
+    read_bytes: Counts
+    write_bytes: Counts
+
+
+class PlacementPolicy(Protocol):
+    """Decides where tensors lie. One policy contract suite runs over every policy.
+
+    Attributes:
+        name: as files and the command line spell it.
+        rule: one sentence for lists and help.
+    """
+
+    name: str
+    rule: str
+
+    def place(self, program: Program, sram_bytes: int) -> Placement:
+        """The placement of `program` in `sram_bytes` of internal memory."""
+        ...
+
+    def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
+        """Why the tensors of the layer at `position` lie where they do, a sentence each."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Touches:
+    """Every (layer, tensor) pair of a program, and its counts per layer, as arrays.
+
+    A layer that reads one tensor twice touches it once; a view touches nothing.
+
+    Attributes:
+        layer, tensor: of shape (touches,), layers in order.
+        is_weight, is_write: what the layer does with it (else it reads a feature map).
+        bytes: of the touched tensor.
+        macs, vector_ops: of shape (layers,), floats that hold whole numbers exactly.
+        layers: how many layers there are.
+    """
+
+    layer: Counts
+    tensor: Counts
+    is_weight: Flags
+    is_write: Flags
+    bytes: Counts
+    macs: np.ndarray[Any, np.dtype[np.float64]]
+    vector_ops: np.ndarray[Any, np.dtype[np.float64]]
+    layers: int
+
+
+@per_object
+def touches_of(program: Program) -> Touches:
+    """The touches of `program`; made once per program."""
+    rows: list[tuple[int, int, bool, bool]] = []
+    for position, layer in enumerate(program.layers):
+        if layer.is_view:
+            continue
+        rows += [(position, tensor, False, False) for tensor in dict.fromkeys(layer.reads)]
+        rows += [(position, tensor, False, True) for tensor in layer.writes]
+        rows += [(position, tensor, True, False) for tensor in layer.weights]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    sizes = np.array([tensor.bytes for tensor in program.tensors], dtype=np.int64)
+    return Touches(
+        layer=table[:, 0],
+        tensor=table[:, 1],
+        is_weight=table[:, 2].astype(bool),
+        is_write=table[:, 3].astype(bool),
+        bytes=sizes[table[:, 1]],
+        macs=np.array([total(layer.macs) for layer in program.layers], dtype=np.float64),
+        vector_ops=np.array([total(layer.vector_ops) for layer in program.layers], dtype=np.float64),
+        layers=len(program.layers),
+    )
+
+
+def per_layer(layer: Counts, values: Counts, layers: int) -> Counts:
+    """The sum of `values` per layer, exactly: shape (layers,)."""
+    sums = np.zeros(layers, dtype=np.int64)
+    np.add.at(sums, layer, values)
+    return sums

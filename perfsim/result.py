@@ -1,0 +1,179 @@
+"""What a run gives: all values that led to it, its columns, its totals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from perfsim.network.work import shape_text, total
+from perfsim.timing.kernel import BOUNDS, LayerTimes, fold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsim.hardware.machine import Machine
+    from perfsim.placement.placement import Placement, PlacementPolicy
+    from perfsim.program import Layer, Program
+    from perfsim.timing.kernel import TimingPolicy
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A run in numbers: the sums over its layers, and the peak of its memory.
+
+    Attributes:
+        macs, vector_ops, params: exact counts.
+        ddr_read_bytes, ddr_write_bytes, ddr_bytes: data movement.
+        ddr_s, matrix_s, vector_s, compute_s: the time each part is busy [s].
+        total_s: the time of one inference [s]: the sum of the rows' `layer_s`.
+        peak_sram_bytes: the most internal memory that any layer has in use.
+        bound: what limits the layers that take most of the time.
+    """
+
+    macs: int
+    vector_ops: int
+    params: int
+    ddr_read_bytes: int
+    ddr_write_bytes: int
+    ddr_bytes: int
+    ddr_s: float
+    matrix_s: float
+    vector_s: float
+    compute_s: float
+    total_s: float
+    peak_sram_bytes: int
+    bound: str
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One run of one network on one machine.
+
+    Attributes:
+        program, machine, placement, times: the values that led to it.
+        placement_policy, timing_policy: the policies that were used.
+    """
+
+    program: Program
+    machine: Machine
+    placement: Placement
+    times: LayerTimes
+    placement_policy: PlacementPolicy
+    timing_policy: TimingPolicy
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The per-layer table as plain lists, column by column (the columns of `COLUMNS`)."""
+        placement, times = self.placement, self.times
+        columns: Columns = counts_table(self.program)
+        fused = columns.pop("fused")
+        columns |= self._locations()
+        read, written = placement.ddr_read_bytes, placement.ddr_write_bytes
+        columns["sram_used_bytes"] = placement.sram_used_bytes.tolist()
+        columns["ddr_read_bytes"] = read.tolist()
+        columns["ddr_write_bytes"] = written.tolist()
+        columns["ddr_bytes"] = (read + written).tolist()
+        for name in ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s"):
+            columns[name] = getattr(times, name).tolist()
+        columns["bound"] = [BOUNDS[code] for code in times.bound.tolist()]
+        columns["fused"] = fused
+        return columns
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The per-layer table as a pandas DataFrame, one row per layer in execution order."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """The sums over the layers, each added in execution order."""
+        placement, times = self.placement, self.times
+        read, written = (
+            int(placement.ddr_read_bytes.sum()),
+            int(placement.ddr_write_bytes.sum()),
+        )
+        by_bound = [0.0] * len(BOUNDS)
+        for code, layer_s in zip(times.bound.tolist(), times.layer_s.tolist(), strict=True):
+            by_bound[code] += layer_s
+        layers = self.program.layers
+        return Totals(
+            macs=sum(total(layer.macs) for layer in layers),
+            vector_ops=sum(total(layer.vector_ops) for layer in layers),
+            params=sum(total(layer.params) for layer in layers),
+            ddr_read_bytes=read,
+            ddr_write_bytes=written,
+            ddr_bytes=read + written,
+            ddr_s=float(fold(times.ddr_s)),
+            matrix_s=float(fold(times.matrix_s)),
+            vector_s=float(fold(times.vector_s)),
+            compute_s=float(fold(times.compute_s)),
+            total_s=float(fold(times.layer_s)),
+            peak_sram_bytes=int(placement.sram_used_bytes.max()),
+            bound=BOUNDS[by_bound.index(max(by_bound))],
+        )
+
+    def totals_record(self) -> dict[str, Any]:
+        """The totals as a dictionary, in order."""
+        return asdict(self.totals)
+
+    def _locations(self) -> Columns:
+        """The columns that say where each layer's tensors lie."""
+        from perfsim.placement.placement import touches_of
+
+        touches = touches_of(self.program)
+        where: dict[tuple[int, int], str] = {}
+        keys = zip(touches.layer.tolist(), touches.tensor.tolist(), strict=True)
+        for key, internal in zip(keys, self.placement.internal.tolist(), strict=True):
+            where[key] = "internal" if internal else "external"
+        columns: Columns = {"input_location": [], "output_location": [], "weight_location": []}
+        storage: dict[int, str] = {}  # where a view's bytes lie: where they lay last
+        for position, layer in enumerate(self.program.layers):
+            for name, tensors in (
+                ("input_location", layer.reads),
+                ("output_location", layer.writes),
+                ("weight_location", layer.weights),
+            ):
+                places = []
+                for tensor in tensors:
+                    place = where.get((position, tensor)) or storage.get(tensor, "external")
+                    storage[tensor] = place
+                    places.append(place)
+                columns[name].append(";".join(places))
+        return columns
+
+
+def counts_table(program: Program) -> Columns:
+    """What is known of each layer without a machine: names, shapes and exact counts."""
+    columns: Columns = {
+        "layer": list(range(1, len(program.layers) + 1)),
+        "name": [layer.name for layer in program.layers],
+        "op": [layer.op for layer in program.layers],
+        "input_shape": [_shapes(layer.input_shapes) for layer in program.layers],
+        "output_shape": [_shapes(layer.output_shapes) for layer in program.layers],
+        "macs": [total(layer.macs) for layer in program.layers],
+        "vector_ops": [total(layer.vector_ops) for layer in program.layers],
+        "params": [total(layer.params) for layer in program.layers],
+        "input_bytes": [_bytes(program, layer.reads) for layer in program.layers],
+        "output_bytes": [_bytes(program, layer.writes) for layer in program.layers],
+        "weight_bytes": [_bytes(program, layer.weights) for layer in program.layers],
+        "fused": ["+".join(layer.fused) for layer in program.layers],
+    }
+    return columns
+
+
+def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ";".join(map(shape_text, shapes))
+
+
+def _bytes(program: Program, tensors: tuple[int, ...]) -> int:
+    return sum(program.tensors[index].bytes for index in dict.fromkeys(tensors))
+
+
+def layer_of(result: Result, position: int) -> Layer:
+    """The layer at `position` of the result's program."""
+    return result.program.layers[position]

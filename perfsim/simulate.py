@@ -1,0 +1,194 @@
+"""One run, many machines at once, and a comparison. Nothing is computed here; calls are ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.hardware.machine import Machine
+from perfsim.network.graph import Network
+from perfsim.placement import placement_policy
+from perfsim.placement.placement import PlacementPolicy, touches_of
+from perfsim.program import Program, lower
+from perfsim.result import Columns, Result
+from perfsim.timing.kernel import TimingPolicy, layer_times, timing_policy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Wholes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def simulate(
+    network: Network,
+    machine: Machine,
+    placement: str | None = None,
+    timing: str | None = None,
+) -> Result:
+    """One inference of `network` on `machine`.
+
+    >>> result = simulate(load_network("mobilenet"), load_hardware("1MB_1GBs_1TF"))
+    >>> result.totals.total_s
+
+    placement, timing: names of policies; the machine's own unless given.
+
+    Raises InputError for an unknown policy, an array of machines, or counts that are not exact.
+    """
+    if not isinstance(machine.sram_bytes, int):
+        raise InvalidValueError(
+            "", found=f"several machines in '{machine.name}'", expected="one (see simulate_array)"
+        )
+    places, times = _policies(machine, placement, timing)
+    program = lower(network)
+    touches = touches_of(program)
+    placed = places.place(program, machine.sram_bytes)
+    ddr_bytes = placed.ddr_read_bytes + placed.ddr_write_bytes
+    layers = layer_times(ddr_bytes, touches.macs, touches.vector_ops, machine, times)
+    return Result(program, machine, placed, layers, places, times)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayTotals:
+    """The totals of many machines, arrays of shape (machines,), as in `Totals`."""
+
+    ddr_bytes: Wholes
+    ddr_s: Floats
+    matrix_s: Floats
+    vector_s: Floats
+    compute_s: Floats
+    total_s: Floats
+    peak_sram_bytes: Wholes
+
+
+def simulate_array(
+    network: Network,
+    machines: Machine,
+    placement: str | None = None,
+    timing: str | None = None,
+) -> ArrayTotals:
+    """The totals of `network` on every machine of an array, the same bits as one run each gives.
+
+    machines: a Machine whose numbers are arrays of shape (machines,), or numbers that stand for all.
+
+    A placement depends on the memory alone, so it is decided once per distinct size; the kernel then
+    runs layer by layer over all machines.
+    """
+    places, times = _policies(machines, placement, timing)
+    program: Program = lower(network)
+    touches = touches_of(program)
+    sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
+    placed = [places.place(program, int(size)) for size in sizes]
+    moved = np.stack([each.ddr_read_bytes + each.ddr_write_bytes for each in placed], axis=1)
+    peaks = np.array([each.sram_used_bytes.max() for each in placed])
+    names = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+    sums: dict[str, Any] = dict.fromkeys(names, 0.0)
+    for position in range(touches.layers):
+        layer = layer_times(
+            moved[position][which],
+            touches.macs[position],
+            touches.vector_ops[position],
+            machines,
+            times,
+        )
+        for name in names:
+            sums[name] = sums[name] + getattr(layer, name)
+    shape = np.broadcast_shapes(which.shape, *(np.shape(sums[name]) for name in names))
+    full = {name: np.broadcast_to(sums[name], shape) for name in names}
+    return ArrayTotals(
+        ddr_bytes=np.broadcast_to(moved.sum(axis=0)[which], shape),
+        ddr_s=full["ddr_s"],
+        matrix_s=full["matrix_s"],
+        vector_s=full["vector_s"],
+        compute_s=full["compute_s"],
+        total_s=full["layer_s"],
+        peak_sram_bytes=np.broadcast_to(peaks[which], shape),
+    )
+
+
+def compare(
+    networks: Sequence[Network],
+    machines: Sequence[Machine],
+    placement: str | None = None,
+    timing: str | None = None,
+) -> pd.DataFrame:
+    """The same work on several machines, as a DataFrame with the columns of `comparison`."""
+    import pandas as pd
+
+    runs = [
+        [simulate(network, machine, placement, timing) for machine in machines]
+        for network in networks
+    ]
+    return pd.DataFrame(comparison(runs))
+
+
+def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
+    """Runs side by side: for each network its runs on all machines, the first being the base.
+
+    Columns: network, hardware, placement, timing, layer, name, op, time_s, speedup (time on the first
+    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes. The whole network
+    is layer 0, named "total", before its layers; its memory is the peak.
+    """
+    columns: Columns = {
+        name: []
+        for name in (
+            *("network", "hardware", "placement", "timing", "layer", "name", "op"),
+            *("time_s", "speedup", "bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes"),
+        )
+    }
+    for results in runs:
+        for result in results:
+            for row in _comparison_rows(result, results[0]):
+                for name, value in zip(columns, row, strict=True):
+                    columns[name].append(value)
+    return columns
+
+
+def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
+    run = (
+        result.program.name,
+        result.machine.name,
+        result.placement_policy.name,
+        result.timing_policy.name,
+    )
+    totals, layers = result.totals, result.columns
+    rows: list[tuple[Any, ...]] = [
+        (
+            *(*run, 0, "total", "network", totals.total_s),
+            _speedup(base.totals.total_s, totals.total_s),
+            *(totals.bound, totals.ddr_s, totals.compute_s, totals.ddr_bytes),
+            totals.peak_sram_bytes,
+        )
+    ]
+    shown = ("bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes")
+    for position, layer_s in enumerate(layers["layer_s"]):
+        speedup = _speedup(base.columns["layer_s"][position], layer_s)
+        identity = (layers[name][position] for name in ("layer", "name", "op"))
+        rest = (layers[name][position] for name in shown)
+        rows.append((*run, *identity, layer_s, speedup, *rest))
+    return rows
+
+
+def _speedup(base_s: float, time_s: float) -> float | None:
+    """How many times as fast as the base; None where this one takes no time at all."""
+    if time_s:
+        return base_s / time_s
+    return None if base_s else 1.0
+
+
+def _policies(
+    machine: Machine, placement: str | None, timing: str | None
+) -> tuple[PlacementPolicy, TimingPolicy]:
+    """The policies of a run; an unknown one is reported where it was written."""
+    try:
+        places = placement_policy(placement or machine.placement)
+    except UnknownNameError as error:
+        raise error.at(file=None if placement else machine.places.get("placement")) from None
+    try:
+        return places, timing_policy(timing or machine.timing)
+    except UnknownNameError as error:
+        raise error.at(file=None if timing else machine.places.get("timing")) from None

@@ -1,0 +1,1 @@
+"""Timing: the kernel that turns counts into seconds, and what overlaps."""

@@ -1,0 +1,108 @@
+"""The border where values from files become typed ones: pydantic models, and its errors in our words."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from perfsim.document import Document, KeyPath
+from perfsim.errors import InputError, InvalidValueError, UnknownNameError, describe, unknown_name
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "literal_error": "one of {expected}",
+    "string_too_short": "a text that is not empty",
+}
+
+
+def validate(model: type[Model], value: object, document: Document, path: KeyPath = ()) -> Model:
+    """`value`, which stands at `path` of `document`, as a `model`.
+
+    Raises the first of what pydantic finds wrong (unknown keys before missing ones, since a misspelt
+    key gives both), as an InputError that says file, line and key.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        first = min(details, key=lambda detail: _order(detail, document, path))
+        problem, key = _translate(first, model, value, path)
+        raise document.place(problem, key) from None
+
+
+def _order(detail: Any, document: Document, path: KeyPath) -> tuple[int, int]:
+    rank = {"extra_forbidden": 0, "missing": 2}.get(detail["type"], 1)
+    return rank, document.line((*path, *detail["loc"]))
+
+
+def _translate(
+    detail: Any, model: type[BaseModel], value: object, path: KeyPath
+) -> tuple[InputError, KeyPath]:
+    """Our error for one of pydantic's, and the path of keys where it belongs."""
+    location: KeyPath = detail["loc"]
+    kind: str = detail["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, location[:-1])
+        return unknown_name("key", str(location[-1]), known), (*path, *location)
+    if kind == "missing":
+        key = str(location[-1])
+        field = _model_at(model, location[:-1]).model_fields.get(key)
+        meaning = f" ({field.description})" if field and field.description else ""
+        return UnknownNameError(f"the key '{key}' is missing{meaning}"), (*path, *location[:-1])
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause, (*path, *location)
+    expected = _EXPECTED.get(kind)
+    if expected is None:
+        return InvalidValueError(detail["msg"]), (*path, *location)
+    return (
+        InvalidValueError(
+            "",
+            found=describe(_value_at(value, location, detail["input"])),
+            expected=expected.format(**detail.get("ctx", {})),
+        ),
+        (*path, *location),
+    )
+
+
+def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel]:
+    for key in location:
+        field = model.model_fields.get(str(key))
+        if field is not None and isinstance(field.annotation, type):
+            if not issubclass(field.annotation, BaseModel):
+                break
+            model = field.annotation
+    return model
+
+
+def _keys_at(model: type[BaseModel], location: KeyPath) -> list[str]:
+    return list(_model_at(model, location).model_fields)
+
+
+def _value_at(value: Any, location: KeyPath, default: object) -> object:
+    for key in location:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return default
+    return value
