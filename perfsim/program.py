@@ -52,6 +52,19 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Fused:
+    """Something that a layer applies on its way out.
+
+    Attributes:
+        op: the operator, or "bias".
+        is_free: it costs nothing there; else its work is in the layer's counts.
+    """
+
+    op: str
+    is_free: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One row of the table: an operator with what is fused behind it.
 
@@ -75,7 +88,7 @@ class Layer:
     weights: tuple[int, ...]
     input_shapes: tuple[Shape, ...]
     output_shapes: tuple[Shape, ...]
-    fused: tuple[str, ...]
+    fused: tuple[Fused, ...]
     members: tuple[str, ...]
     is_view: bool
 
@@ -111,7 +124,7 @@ class _Draft:
     vector_ops: Count
     params: Count
     outputs: tuple[str, ...]
-    fused: list[str]
+    fused: list[Fused]
     members: list[str]
     stage: Exit = Exit.NEVER
 
@@ -146,12 +159,12 @@ def _fuse(network: Network) -> list[_Draft]:
             before.vector_ops += () if free else work.vector_ops
             before.params += work.params
             before.outputs = node.outputs
-            before.fused.append(operator.name)
+            before.fused.append(Fused(operator.name, free))
             before.members.append(node.name)
             before.stage = operator.exit
             producer[node.outputs[0]] = before
             continue
-        bias = ["bias"] if getattr(node.operator, "bias", False) else []
+        bias = [Fused("bias", is_free=True)] if getattr(node.operator, "bias", False) else []
         draft = _Draft(
             node, work.macs, work.vector_ops, work.params, node.outputs, bias, [node.name]
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from perfsim.hardware.machine import Machine
     from perfsim.placement.placement import Placement, PlacementPolicy
-    from perfsim.program import Layer, Program
+    from perfsim.program import Program
     from perfsim.timing.kernel import TimingPolicy
 
 Columns = dict[str, list[Any]]
@@ -161,7 +161,7 @@ def counts_table(program: Program) -> Columns:
         "input_bytes": [_bytes(program, layer.reads) for layer in program.layers],
         "output_bytes": [_bytes(program, layer.writes) for layer in program.layers],
         "weight_bytes": [_bytes(program, layer.weights) for layer in program.layers],
-        "fused": ["+".join(layer.fused) for layer in program.layers],
+        "fused": ["+".join(fused.op for fused in layer.fused) for layer in program.layers],
     }
     return columns
 
@@ -173,7 +173,3 @@ def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
 def _bytes(program: Program, tensors: tuple[int, ...]) -> int:
     return sum(program.tensors[index].bytes for index in dict.fromkeys(tensors))
 
-
-def layer_of(result: Result, position: int) -> Layer:
-    """The layer at `position` of the result's program."""
-    return result.program.layers[position]

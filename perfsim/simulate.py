@@ -43,7 +43,7 @@ def simulate(
         raise InvalidValueError(
             "", found=f"several machines in '{machine.name}'", expected="one (see simulate_array)"
         )
-    places, times = _policies(machine, placement, timing)
+    places, times = policies_of(machine, placement, timing)
     program = lower(network)
     touches = touches_of(program)
     placed = places.place(program, machine.sram_bytes)
@@ -78,7 +78,7 @@ def simulate_array(
     A placement depends on the memory alone, so it is decided once per distinct size; the kernel then
     runs layer by layer over all machines.
     """
-    places, times = _policies(machines, placement, timing)
+    places, times = policies_of(machines, placement, timing)
     program: Program = lower(network)
     touches = touches_of(program)
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
@@ -180,7 +180,7 @@ def _speedup(base_s: float, time_s: float) -> float | None:
     return None if base_s else 1.0
 
 
-def _policies(
+def policies_of(
     machine: Machine, placement: str | None, timing: str | None
 ) -> tuple[PlacementPolicy, TimingPolicy]:
     """The policies of a run; an unknown one is reported where it was written."""

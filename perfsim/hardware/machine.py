@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_PLACEMENT = "liveness"
 DEFAULT_TIMING = "overlap"
 
+NUMBERS = ("sram_bytes", "ddr_bytes_per_s", "matrix_flops", "vector_flops")
+
 
 @dataclass(frozen=True, eq=False)
 class Machine:
@@ -46,10 +48,14 @@ class Machine:
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for key in ("sram_bytes", "ddr_bytes_per_s", "matrix_flops", "vector_flops"):
-            value = getattr(self, key)
+        for key, value in zip(NUMBERS, self.numbers, strict=True):
             positive = value > 0 if isinstance(value, int | float) else (value > 0).all()
             if not positive:
                 raise InvalidValueError(
                     "", found=str(value), expected="a number above zero"
                 ).at(where=f"machine '{self.name}', {key}")
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The values of `NUMBERS`, in that order."""
+        return tuple(getattr(self, key) for key in NUMBERS)

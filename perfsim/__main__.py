@@ -1,0 +1,7 @@
+"""``python -m perfsim``."""
+
+import sys
+
+from perfsim.cli import main
+
+sys.exit(main())

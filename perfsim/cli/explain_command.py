@@ -1,0 +1,63 @@
+"""How the numbers of one layer came about: formula, values, and the limit that binds.
+
+  perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer pw25
+  perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer 25
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from perfsim.cli import DONE, common
+from perfsim.errors import UnknownNameError, nearest_name
+
+if TYPE_CHECKING:
+    from perfsim.program import Program
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``perfsim explain``."""
+    common.add_network(parser)
+    common.add_run_options(parser)
+    parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        required=True,
+        help="the layer's name, the name of a part fused into it, or its number in the table",
+    )
+    common.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    profiles = common.one_machine(arguments.hw)
+    common.check_outputs(arguments, [arguments.model], profiles)
+    (network,), (machine,) = common.load_inputs([arguments.model], profiles, arguments.settings)
+
+    from perfsim.report.explain import explain_sheet
+    from perfsim.simulate import simulate
+
+    result = simulate(network, machine, arguments.placement, arguments.timing)
+    position = _position(result.program, arguments.layer)
+    common.give_out(explain_sheet(result, position), arguments)
+    return DONE
+
+
+def _position(program: Program, name: str) -> int:
+    """The position of the layer called `name`, or of that number."""
+    position = program.position(name)
+    if position is not None:
+        return position
+    layers = len(program.layers)
+    if name.isdecimal():
+        if 1 <= int(name) <= layers:
+            return int(name) - 1
+        raise UnknownNameError("", found=f"layer {name}", expected=f"a number from 1 to {layers}")
+    names = [layer.name for layer in program.layers]
+    listed = ", ".join(names[:8]) + (", ..." if layers > 8 else "")
+    raise UnknownNameError(
+        f"'{program.name}' has no layer '{name}'",
+        expected=f"a number from 1 to {layers}, or one of {listed}",
+        nearest=nearest_name(name, names),
+    )

@@ -1,0 +1,41 @@
+"""The bundled networks, a line each; with a name (or a path), that one in full.
+
+  perfsim models
+  perfsim models mobilenet_v1 --set width=0.5
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from perfsim.cli import DONE, common
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``perfsim models``."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a network to show in full")
+    common.add_settings(parser, "network's file")
+    common.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    from perfsim import catalog
+    from perfsim.frontends import load_with_settings
+    from perfsim.program import lower
+    from perfsim.report.catalog import network_sheet, networks_sheet
+
+    settings, _ = common.split_settings(arguments.settings)
+    if arguments.name is None:
+        common.check_outputs(arguments, [], [])
+        entries = []
+        for name, path in catalog.bundled_networks().items():
+            network = load_with_settings(str(path), settings, option="--set ")
+            entries.append((name, network, lower(network)))
+        sheet = networks_sheet(entries)
+    else:
+        common.check_outputs(arguments, [arguments.name], [])
+        network = load_with_settings(arguments.name, settings, option="--set ")
+        sheet = network_sheet(network, lower(network), catalog.find_network(arguments.name))
+    common.give_out(sheet, arguments)
+    return DONE

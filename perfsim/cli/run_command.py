@@ -1,0 +1,37 @@
+"""Simulate one network on one machine: the per-layer table and the totals.
+
+  perfsim run mobilenet.yaml --hw 1MB_1GBs_1TF.yaml
+  perfsim run mobilenet_v1 --hw 4MB_4GBs_4TF --set width=0.5 --set hw.sram=512KB -o layers.csv
+  perfsim run net.yaml --hw machine.yaml --max-time 5ms --quiet
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from perfsim.cli import DONE, LIMIT_BROKEN, common
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``perfsim run``."""
+    common.add_network(parser)
+    common.add_run_options(parser)
+    common.add_output_options(parser)
+    common.add_limit(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    limit_s = common.limit_seconds(arguments)
+    profiles = common.one_machine(arguments.hw)
+    common.check_outputs(arguments, [arguments.model], profiles)
+    (network,), (machine,) = common.load_inputs([arguments.model], profiles, arguments.settings)
+
+    from perfsim.report.run import run_sheet
+    from perfsim.simulate import simulate
+
+    result = simulate(network, machine, arguments.placement, arguments.timing)
+    common.give_out(run_sheet(result), arguments)
+    name = f"{result.program.name} on {machine.name}"
+    slow = common.report_slow(name, result.totals.total_s, limit_s)
+    return LIMIT_BROKEN if slow else DONE

@@ -1,0 +1,31 @@
+"""The JSON schema of a file format, for editors that complete and check YAML.
+
+  perfsim schema network > network.schema.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from perfsim.cli import DONE, common
+from perfsim.errors import UnknownNameError, nearest_name
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``perfsim schema``."""
+    parser.add_argument("kind", metavar="KIND", help="network or hardware")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    from perfsim.report.schema import SCHEMAS
+
+    if arguments.kind not in SCHEMAS:
+        raise UnknownNameError(
+            f"there is no schema '{arguments.kind}'",
+            expected=f"one of {', '.join(SCHEMAS)}",
+            nearest=nearest_name(arguments.kind, SCHEMAS),
+        )
+    common.show(json.dumps(SCHEMAS[arguments.kind](), indent=1) + "\n")
+    return DONE

@@ -1,0 +1,1 @@
+"""Reports: from results to text, files and explanations. Nothing is computed here but layout."""

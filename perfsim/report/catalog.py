@@ -1,0 +1,138 @@
+"""Lists of what is bundled, and one network or machine in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfsim.hardware.machine import NUMBERS
+from perfsim.network.work import shape_text
+from perfsim.report.run import machine_record, machine_text
+from perfsim.report.sheet import Sheet
+from perfsim.report.text import COUNT_UNITS, NAME_LEAST, Column, amount, scaled, table, texts, wrapped
+from perfsim.result import counts_table
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+    from perfsim.network.graph import Network
+    from perfsim.program import Program
+
+
+def networks_sheet(entries: Sequence[tuple[str, Network, Program]]) -> Sheet:
+    """The bundled networks, a line each: (name, network, its program)."""
+    counts = [counts_table(program) for _, _, program in entries]
+    columns = {
+        "name": [name for name, _, _ in entries],
+        "input_shape": [_input_shape(network) for _, network, _ in entries],
+        "layers": [len(program.layers) for _, _, program in entries],
+        "macs": [sum(each["macs"]) for each in counts],
+        "params": [sum(each["params"]) for each in counts],
+        "description": [network.description for _, network, _ in entries],
+    }
+
+    def text(width: int) -> str:
+        return table(
+            [
+                Column("name", columns["name"], left=True),
+                Column("input", columns["input_shape"], 3, left=True),
+                Column("layers", texts(columns["layers"]), 4),
+                Column("MACs", [amount(each, "") for each in columns["macs"]], 1),
+                Column("params", [amount(each, "") for each in columns["params"]], 1),
+                Column("description", columns["description"], 2, left=True, least=24),
+            ],
+            width,
+        )
+
+    return Sheet({}, "networks", columns, text)
+
+
+def network_sheet(network: Network, program: Program, path: Path) -> Sheet:
+    """One network in full: its layers with their exact counts."""
+    columns = counts_table(program)
+    totals = {name: sum(columns[name]) for name in ("macs", "vector_ops", "params")}
+    record = {
+        "network": network.name,
+        "description": network.description,
+        "file": str(path),
+        "totals": totals,
+    }
+
+    def text(width: int) -> str:
+        def counts(head: str, name: str, keep: int) -> Column:
+            values = [*columns[name], sum(columns[name])]
+            return replace(scaled(head, values, COUNT_UNITS), keep=keep)
+
+        def left(head: str, name: str, keep: int) -> Column:
+            return Column(head, [*texts(columns[name]), ""], keep, left=True)
+
+        heading = f"{network.name}: {network.description}" if network.description else network.name
+        body = table(
+            [
+                Column("#", [*texts(columns["layer"]), ""]),
+                Column("layer", [*columns["name"], "total"], left=True, least=NAME_LEAST),
+                left("op", "op", 1),
+                left("input", "input_shape", 5),
+                left("output", "output_shape", 1),
+                counts("MACs", "macs", 0),
+                counts("vector", "vector_ops", 3),
+                counts("params", "params", 2),
+                left("fused", "fused", 4),
+            ],
+            width,
+            has_total=True,
+        )
+        exact = f"{totals['macs']:,} MACs, {totals['params']:,} parameters; {path}"
+        return f"{wrapped(heading, width)}\n\n{body}\n{wrapped(exact, width)}\n"
+
+    return Sheet(record, "layers", columns, text)
+
+
+def machines_sheet(machines: Sequence[Machine]) -> Sheet:
+    """The bundled machines, a line each."""
+    columns: dict[str, list[Any]] = {"name": [machine.name for machine in machines]}
+    for key in (*NUMBERS, "placement", "timing", "description"):
+        columns[key] = [getattr(machine, key) for machine in machines]
+
+    def text(width: int) -> str:
+        return table(
+            [
+                Column("name", columns["name"], left=True),
+                Column("SRAM", [amount(each, "B") for each in columns["sram_bytes"]]),
+                Column("DDR", [amount(each, "B/s") for each in columns["ddr_bytes_per_s"]]),
+                Column("matrix", [amount(each, "FLOPS") for each in columns["matrix_flops"]]),
+                Column("vector", [amount(each, "FLOPS") for each in columns["vector_flops"]], 3),
+                Column("placement", columns["placement"], 1, left=True),
+                Column("timing", columns["timing"], 2, left=True),
+                Column("description", columns["description"], 4, left=True, least=24),
+            ],
+            width,
+        )
+
+    return Sheet({}, "machines", columns, text)
+
+
+def machine_sheet(machine: Machine, path: Path) -> Sheet:
+    """One machine in full: its numbers in SI units, and its file as it is written."""
+    record = {"hardware": machine.name, "description": machine.description, "file": str(path)}
+    columns: dict[str, list[Any]] = {"key": [], "value": []}
+    for key, value in (
+        *machine_record(machine).items(),
+        ("placement", machine.placement),
+        ("timing", machine.timing),
+    ):
+        columns["key"].append(key)
+        columns["value"].append(str(value))
+
+    def text(width: int) -> str:
+        written = path.read_text(encoding="utf-8").rstrip()
+        heading = f"{machine.name}: {machine_text(machine)}"
+        policies = f"placement {machine.placement}, timing {machine.timing}"
+        return f"{wrapped(heading, width)}\n{policies}\n\n{written}\n\n{path}\n"
+
+    return Sheet(record, "values", columns, text)
+
+
+def _input_shape(network: Network) -> str:
+    return ";".join(shape_text(shape) for shape in network.shapes(network.inputs))

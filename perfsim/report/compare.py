@@ -1,0 +1,109 @@
+"""The report of a comparison: totals per machine, then the layers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from perfsim.report.run import machine_text, policies
+from perfsim.report.sheet import Sheet
+from perfsim.report.text import GAP, NAME_LEAST, TIME_UNITS, Column, amount, duration, scaled, table, texts
+from perfsim.simulate import comparison
+
+if TYPE_CHECKING:
+    from perfsim.result import Result
+
+Runs = Sequence[Sequence["Result"]]
+
+
+def compare_sheet(runs: Runs) -> Sheet:
+    """Runs of each network on all machines as a sheet."""
+    record = {
+        "networks": [results[0].program.name for results in runs],
+        "hardware": [result.machine.name for result in runs[0]],
+        "policies": [policies(result) for result in runs[0]],
+    }
+    return Sheet(record, "rows", comparison(runs), lambda width: _text(runs, width))
+
+
+def differing_policies(runs: Runs) -> str | None:
+    """A warning when the machines do not use the same policies, or None."""
+    used = {tuple(policies(result).values()) for result in runs[0]}
+    if len(used) == 1:
+        return None
+    described = "; ".join(
+        f"{result.machine.name}: {' and '.join(policies(result).values())}" for result in runs[0]
+    )
+    return (
+        f"the machines use different policies ({described}), so the speed-up is not the machine's "
+        "alone; --placement NAME and --timing NAME choose one for all"
+    )
+
+
+def _text(runs: Runs, width: int) -> str:
+    parts = []
+    for results in runs:
+        parts.append(f"{results[0].program.name}\n\n" + _totals(results, width))
+        parts += _layers(results, width)
+    return "\n".join(parts)
+
+
+def _totals(results: Sequence[Result], width: int) -> str:
+    totals = [result.totals for result in results]
+    base_s = totals[0].total_s
+    return table(
+        [
+            Column("hardware", [each.machine.name for each in results], left=True, least=NAME_LEAST),
+            Column("time", [duration(each.total_s) for each in totals]),
+            Column("speed-up", [_speedup(base_s, each.total_s) for each in totals]),
+            Column("bound", [each.bound for each in totals], left=True),
+            Column("DDR", [amount(each.ddr_bytes, "B") for each in totals], 1),
+            Column("DDR time", [duration(each.ddr_s) for each in totals], 3),
+            Column("compute", [duration(each.compute_s) for each in totals], 3),
+            Column("SRAM peak", [amount(each.peak_sram_bytes, "B") for each in totals], 4),
+            Column("placement", [each.placement_policy.name for each in results], 2, left=True),
+            Column("timing", [each.timing_policy.name for each in results], 2, left=True),
+            Column("machine", [machine_text(each.machine) for each in results], 5, left=True),
+        ],
+        width,
+    )
+
+
+def _layers(results: Sequence[Result], width: int) -> list[str]:
+    """The layers with as many machines side by side as fit, the rest in further tables."""
+    columns = results[0].columns
+    number = Column("#", texts(columns["layer"]))
+    name = Column("layer", columns["name"], left=True, least=NAME_LEAST)
+    op = Column("op", columns["op"], 1, left=True)
+    groups = [_machine_columns(result, results[0]) for result in results]
+    room = width - number.width - min(name.width, width // 4) - GAP
+    tables, start = [], 0
+    while start < len(groups):
+        end, taken = start, 0
+        while end < len(groups):
+            taken += sum(column.width + GAP for column in groups[end])
+            if end > start and taken > room:
+                break
+            end += 1
+        shown = [column for group in groups[start:end] for column in group]
+        names = ", ".join(result.machine.name for result in results[start:end])
+        tables.append(f"per layer on {names}\n\n" + table([number, name, op, *shown], width))
+        start = end
+    return tables
+
+
+def _machine_columns(result: Result, base: Result) -> list[Column]:
+    seconds = result.columns["layer_s"]
+    time = scaled(result.machine.name, seconds, TIME_UNITS)
+    columns = [time]
+    if result is not base:
+        pairs = zip(base.columns["layer_s"], seconds, strict=True)
+        columns.append(Column("speed-up", [_speedup(*pair) for pair in pairs]))
+    columns.append(Column("bound", result.columns["bound"], left=True))
+    return columns
+
+
+def _speedup(base_s: float, time_s: float) -> str:
+    if not time_s:
+        return "-"
+    return f"{base_s / time_s:.3g}x"

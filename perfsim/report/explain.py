@@ -1,0 +1,177 @@
+"""How the numbers of one layer came about: each formula, the values put into it, and what binds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from perfsim.network.operators import OPERATORS
+from perfsim.network.work import Count, total
+from perfsim.report.run import machine_record, policies
+from perfsim.report.sheet import Sheet
+from perfsim.report.text import duration, wrapped
+
+if TYPE_CHECKING:
+    from perfsim.program import Layer, Tensor
+    from perfsim.result import Result
+
+_WORD = re.compile(r"[a-z_]+")
+_FUNCTIONS = ("max", "min")
+
+
+def explain_sheet(result: Result, position: int) -> Sheet:
+    """The explanation of the layer at `position` as a sheet."""
+    layer = result.program.layers[position]
+    rows = [*_counts(layer), *_memory(result, position), *_times(result, position)]
+    names = ("about", "quantity", "formula", "values", "result")
+    columns = {
+        name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    record = {
+        "network": result.program.name,
+        "hardware": result.machine.name,
+        "policies": policies(result),
+        "layer": position + 1,
+        "name": layer.name,
+        "op": layer.op,
+        "bound": result.columns["bound"][position],
+    }
+    return Sheet(record, "steps", columns, lambda width: _text(result, position, rows, width))
+
+
+Row = tuple[str, str, str, str, Any]
+
+
+def _counts(layer: Layer) -> list[Row]:
+    rows: list[Row] = []
+    for name, count in (
+        ("macs", layer.macs),
+        ("vector_ops", layer.vector_ops),
+        ("params", layer.params),
+    ):
+        rows.append(("counts", name, _products(count), _products_values(count), total(count)))
+    for fused in layer.fused:
+        here = "free here" if fused.is_free else "counted in vector_ops"
+        cost = f" ({OPERATORS[fused.op].cost})" if fused.op in OPERATORS else ""
+        rows.append(("counts", f"fused {fused.op}", here + cost, "", ""))
+    if layer.is_view:
+        rows.append(("counts", layer.op, OPERATORS[layer.op].cost, "", ""))
+    return rows
+
+
+def _products(count: Count) -> str:
+    return " + ".join(f"{product.of}: {product}" for product in count) or "none"
+
+
+def _products_values(count: Count) -> str:
+    return " + ".join(
+        " × ".join(str(value) for value, _ in product.factors) for product in count
+    )
+
+
+def _memory(result: Result, position: int) -> list[Row]:
+    layer, tensors = result.program.layers[position], result.program.tensors
+    columns, moves = result.columns, result.placement.moves
+    rows: list[Row] = []
+    for name, indices in (
+        ("input_bytes", layer.reads),
+        ("output_bytes", layer.writes),
+        ("weight_bytes", layer.weights),
+    ):
+        distinct = list(dict.fromkeys(indices))
+        values = " + ".join(_size(tensors[index]) for index in distinct)
+        formula = " + ".join(f"'{tensors[index].name}'" for index in distinct) or "none"
+        rows.append(("memory", name, formula, values, columns[name][position]))
+    for name in ("input_location", "output_location", "weight_location"):
+        if columns[name][position]:
+            rows.append(("memory", name, "", "", columns[name][position]))
+    used = columns["sram_used_bytes"][position]
+    rows.append(("memory", "sram_used_bytes", "internal tensors live now", "", used))
+    here = moves.layer == position
+    for name, sizes in (
+        ("ddr_read_bytes", moves.read_bytes),
+        ("ddr_write_bytes", moves.write_bytes),
+    ):
+        chosen = here & (sizes > 0)
+        moved = [tensors[index].name for index in moves.tensor[chosen].tolist()]
+        parts = [str(size) for size in sizes[chosen].tolist()]
+        formula = _sum_of([f"'{each}'" for each in moved])
+        rows.append(("memory", name, formula, _sum_of(parts), columns[name][position]))
+    read, written = columns["ddr_read_bytes"][position], columns["ddr_write_bytes"][position]
+    rows.append(
+        (
+            "memory",
+            "ddr_bytes",
+            "ddr_read_bytes + ddr_write_bytes",
+            f"{read} + {written}",
+            columns["ddr_bytes"][position],
+        )
+    )
+    policy = result.placement_policy
+    reasons = policy.explain(result.program, result.placement, position)
+    rows += [("memory", f"placement {policy.name}", reason, "", "") for reason in reasons]
+    return rows
+
+
+def _size(tensor: Tensor) -> str:
+    return f"ceil({tensor.elements} × {tensor.bits} / 8)"
+
+
+def _sum_of(parts: list[str]) -> str:
+    if len(parts) > 8:
+        parts = [*parts[:6], f"... ({len(parts) - 7} more)", parts[-1]]
+    return " + ".join(parts) or "none"
+
+
+def _times(result: Result, position: int) -> list[Row]:
+    values: dict[str, Any] = machine_record(result.machine)
+    for name in ("macs", "vector_ops", "ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s"):
+        values[name] = result.columns[name][position]
+
+    def value(match: re.Match[str]) -> str:
+        return match[0] if match[0] in _FUNCTIONS else _exactly(values[match[0]])
+
+    rows: list[Row] = []
+    for formula in result.timing_policy.formulas:
+        filled = _WORD.sub(value, formula.text)
+        seconds = result.columns[formula.symbol][position]
+        rows.append(("time", formula.symbol, formula.text, filled, seconds))
+    bound = result.columns["bound"][position]
+    rows.append(("time", "bound", result.timing_policy.bound_rule, "", bound))
+    return rows
+
+
+def _exactly(value: float) -> str:
+    """The shortest text that reads back to the same value."""
+    return str(int(value)) if value == int(value) and value < 1e16 else repr(value)
+
+
+def _text(result: Result, position: int, rows: list[Row], width: int) -> str:
+    layer, used = result.program.layers[position], policies(result)
+    columns = result.columns
+    layers = len(result.program.layers)
+    lines = [
+        f"{layer.name}: {layer.op}, layer {position + 1} of {layers} of {result.program.name} "
+        f"on {result.machine.name}; placement {used['placement']}, timing {used['timing']}",
+        f"{columns['input_shape'][position]} -> {columns['output_shape'][position]}",
+    ]
+    about = ""
+    for row in rows:
+        if row[0] != about:
+            about = row[0]
+            lines += ["", about]
+        lines.append(_row_text(row))
+    return "\n".join(wrapped(line, width, "      ") for line in lines) + "\n"
+
+
+def _row_text(row: Row) -> str:
+    about, quantity, formula, values, result = row
+    if result == "" and not values:
+        return f"  {quantity}: {formula}"
+    parts = [part for part in (formula, values) if part]
+    shown = f"{result:,}" if isinstance(result, int) else str(result)
+    if about == "time" and isinstance(result, float):
+        shown = f"{result!r} s ({duration(result)})"
+    if quantity == "bound":
+        return f"  {quantity}: {shown} ({formula})"
+    return f"  {quantity} = " + " = ".join([*parts, shown])

@@ -1,0 +1,82 @@
+"""Writing result files: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from perfsim.errors import OutputError, nearest_name
+from perfsim.report.sheet import Sheet, csv_text, json_text, parquet_bytes
+
+WRITERS: dict[str, Callable[[Sheet], bytes]] = {
+    ".csv": lambda sheet: csv_text(sheet).encode(),
+    ".json": lambda sheet: json_text(sheet).encode(),
+    ".parquet": parquet_bytes,
+}
+
+
+def check_outputs(outputs: Sequence[str], inputs: Iterable[Path] = ()) -> None:
+    """Raise OutputError for a file that could not be written, before any work is done.
+
+    inputs: files that are read, which an output must not overwrite.
+    """
+    sources = [path.resolve() for path in inputs]
+    for output in outputs:
+        path = Path(output)
+        if path.suffix.lower() not in WRITERS:
+            raise OutputError(
+                "",
+                found=f"the suffix '{path.suffix}'",
+                expected=f"one of {', '.join(WRITERS)}",
+                nearest=nearest_name(path.suffix, WRITERS),
+            ).at(file=output)
+        try:
+            if path.is_dir():
+                raise OutputError("is a directory, not a file").at(file=output)
+            if not path.parent.is_dir():
+                raise OutputError(f"the folder '{path.parent}' does not exist").at(file=output)
+        except OSError as error:
+            raise _failed(output, error) from None
+        if path.resolve() in sources:
+            raise OutputError("would overwrite the input of this run").at(file=output)
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(f"the folder '{path.parent}' cannot be written to").at(file=output)
+
+
+def write_files(sheet: Sheet, outputs: Sequence[str]) -> None:
+    """Write `sheet` to every output, its format by its suffix; raises OutputError.
+
+    All are written beside their places first and then renamed, so that a failure leaves nothing half-written.
+    """
+    pending: list[tuple[str, str]] = []
+    try:
+        for output in outputs:
+            path = Path(output)
+            data = WRITERS[path.suffix.lower()](sheet)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            pending.append((name, output))
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).chmod(_usual_mode())
+        for name, output in pending:
+            Path(name).replace(output)
+    except OSError as error:
+        raise _failed(output, error) from None
+    finally:
+        for name, _ in pending:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+
+
+def _usual_mode() -> int:
+    """The permissions that a file made in the usual way would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _failed(output: str, error: OSError) -> OutputError:
+    return OutputError(f"cannot be written: {error.strerror or error}").at(file=output)

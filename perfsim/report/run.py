@@ -1,0 +1,147 @@
+"""The report of one run: the per-layer table and the totals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from perfsim.hardware.machine import NUMBERS
+from perfsim.report.sheet import Sheet
+from perfsim.report.text import (
+    BYTE_UNITS,
+    COUNT_UNITS,
+    NAME_LEAST,
+    TIME_UNITS,
+    Column,
+    amount,
+    count,
+    duration,
+    scaled,
+    table,
+    texts,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsim.hardware.machine import Machine
+    from perfsim.result import Columns, Result
+
+
+def run_sheet(result: Result) -> Sheet:
+    """The run as a sheet."""
+    record = {
+        "network": result.program.name,
+        "hardware": result.machine.name,
+        "policies": policies(result),
+        "machine": machine_record(result.machine),
+        "totals": result.totals_record(),
+    }
+    return Sheet(record, "layers", result.columns, lambda width: _text(result, width))
+
+
+def policies(result: Result) -> dict[str, str]:
+    """The names of the policies of a run."""
+    return {
+        "placement": result.placement_policy.name,
+        "timing": result.timing_policy.name,
+    }
+
+
+def machine_record(machine: Machine) -> dict[str, Any]:
+    """The numbers of a machine in SI units."""
+    return dict(zip(NUMBERS, machine.numbers, strict=True))
+
+
+def machine_text(machine: Any) -> str:
+    """The numbers of a machine in one line."""
+    return (
+        f"{amount(machine.sram_bytes, 'B')} SRAM, {amount(machine.ddr_bytes_per_s, 'B/s')} DDR, "
+        f"{amount(machine.matrix_flops, 'FLOPS')} matrix, "
+        f"{amount(machine.vector_flops, 'FLOPS')} vector"
+    )
+
+
+def _text(result: Result, width: int) -> str:
+    machine, totals = result.machine, result.totals
+    used = policies(result)
+    heading = (
+        f"{result.program.name} on {machine.name} ({machine_text(machine)}); "
+        f"placement {used['placement']}, timing {used['timing']}"
+    )
+    share = totals.ddr_s + totals.compute_s or 1.0
+    summary = [
+        f"total {duration(totals.total_s)} per inference: "
+        f"data movement {duration(totals.ddr_s)} ({totals.ddr_s / share:.0%}), "
+        f"matrix {duration(totals.matrix_s)}, vector {duration(totals.vector_s)}; "
+        f"mostly bound by {totals.bound}",
+        f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
+        f"{count(totals.params, 'parameters')}",
+        f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
+        f"{amount(totals.ddr_write_bytes, 'B')} written; SRAM: at most "
+        f"{amount(totals.peak_sram_bytes, 'B')} of {amount(int(machine.sram_bytes), 'B')} in use"
+        + (" (counted before the overflow)" if totals.peak_sram_bytes > machine.sram_bytes else ""),
+        "where: input/weights/output while the layer runs, i in internal memory, e external",
+    ]
+    body = table(_columns(result.columns, totals.total_s), width, has_total=True)
+    return (
+        wrapped(heading, width)
+        + "\n\n"
+        + body
+        + "\n"
+        + "\n".join(wrapped(line, width) for line in summary)
+        + "\n"
+    )
+
+
+def _columns(columns: Columns, total_s: float) -> list[Column]:
+    """The table for people, the most telling columns with the smallest `keep`."""
+
+    def kept(column: Column, keep: int) -> Column:
+        return replace(column, keep=keep)
+
+    def sums(name: str) -> Sequence[float]:
+        return [*columns[name], sum(columns[name])]
+
+    def times(head: str, name: str, keep: int) -> Column:
+        return kept(scaled(head, sums(name), TIME_UNITS), keep)
+
+    def left(head: str, name: str, keep: int) -> Column:
+        return Column(head, [*texts(columns[name]), ""], keep, left=True)
+
+    used = columns["sram_used_bytes"]
+    total_times = [*columns["layer_s"], total_s]
+    return [
+        Column("#", [*texts(columns["layer"]), ""]),
+        Column("layer", [*columns["name"], "total"], left=True, least=NAME_LEAST),
+        left("op", "op", 5),
+        left("input", "input_shape", 10),
+        left("output", "output_shape", 7),
+        kept(scaled("MACs", sums("macs"), COUNT_UNITS), 4),
+        kept(scaled("vector", sums("vector_ops"), COUNT_UNITS), 11),
+        kept(scaled("params", sums("params"), COUNT_UNITS), 12),
+        Column("where", [*_where(columns), ""], 2, left=True),
+        kept(scaled("SRAM", [*used, max(used)], BYTE_UNITS), 3),
+        kept(scaled("read", sums("ddr_read_bytes"), BYTE_UNITS), 8),
+        kept(scaled("write", sums("ddr_write_bytes"), BYTE_UNITS), 9),
+        kept(scaled("DDR", sums("ddr_bytes"), BYTE_UNITS), 1),
+        times("DDR", "ddr_s", 6),
+        times("matrix", "matrix_s", 13),
+        times("vector", "vector_s", 14),
+        times("comp.", "compute_s", 3),
+        scaled("time", total_times, TIME_UNITS),
+        left("bound", "bound", 1),
+        left("fused", "fused", 15),
+    ]
+
+
+def _where(columns: Columns) -> list[str]:
+    """``i/e/i``: input, weights and output internal or external."""
+
+    def letters(places: str) -> str:
+        return "".join(sorted({place[:1] for place in places.split(";")})) or "-"
+
+    names = ("input_location", "weight_location", "output_location")
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return ["/".join(letters(places) for places in row) for row in rows]

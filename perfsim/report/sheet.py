@@ -1,0 +1,66 @@
+"""What every command prints or writes: rows by column, a record around them, a text for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from perfsim import __version__
+from perfsim.errors import MissingExtraError
+from perfsim.result import Columns
+
+FORMATS = ("table", "csv", "json")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One command's result.
+
+    Attributes:
+        record: what JSON says before the rows.
+        rows_name: the key of the rows in JSON.
+        columns: the rows, column by column.
+        text: the result for a person, given the width of the terminal.
+    """
+
+    record: dict[str, Any]
+    rows_name: str
+    columns: Columns
+    text: Callable[[int], str]
+
+
+def csv_text(sheet: Sheet) -> str:
+    """The rows as CSV; floats are printed so that they read back to the same value."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(sheet.columns)
+    writer.writerows(zip(*sheet.columns.values(), strict=True))
+    return buffer.getvalue()
+
+
+def json_text(sheet: Sheet) -> str:
+    """The record and the rows as JSON."""
+    rows = [
+        dict(zip(sheet.columns, row, strict=True))
+        for row in zip(*sheet.columns.values(), strict=True)
+    ]
+    document = {"perfsim": __version__, **sheet.record, sheet.rows_name: rows}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parquet_bytes(sheet: Sheet) -> bytes:
+    """The rows as Parquet; raises MissingExtraError without pyarrow."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError(
+            "writing .parquet needs pyarrow: pip install 'perfsim[parquet]'"
+        ) from None
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(sheet.columns), buffer, compression="zstd")
+    return buffer.getvalue()
