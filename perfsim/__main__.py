@@ -2,6 +2,6 @@
 
 import sys
 
-from perfsim.cli import main
+from perfsim.cli import script
 
-sys.exit(main())
+sys.exit(script())

@@ -58,8 +58,10 @@ def _find(name: str, kind: str, command: str, suffixes: tuple[str, ...]) -> Path
     bundled = bundled_networks() if kind == "network" else bundled_machines()
     stem = given.stem if has_suffix else name
     match = bundled.get(stem)
-    if match is not None and str(given.parent) == "." and (
-        not has_suffix or match.suffix == given.suffix
+    if (
+        match is not None
+        and str(given.parent) == "."
+        and (not has_suffix or match.suffix == given.suffix)
     ):
         return match
     if given.exists():  # a directory, a device: the reader says what is wrong with it

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -58,7 +58,7 @@ class Document:
         """
         container: Any = self.value
         for depth, key in enumerate(path):
-            step = _list_position(container, key) if isinstance(container, list) else key
+            step: Any = _list_position(container, key) if isinstance(container, list) else key
             if step is None or not isinstance(container, dict | list):
                 raise InvalidValueError(
                     f"'{_dotted(path)}' leads nowhere",
@@ -68,8 +68,8 @@ class Document:
             if depth == len(path) - 1:
                 container[step] = value
             else:
-                if isinstance(container, dict) and container.get(str(step)) is None:
-                    container[str(step)] = {}
+                if isinstance(container, dict) and container.get(step) is None:
+                    container[step] = {}
                 container = container[step]
         self._origins[path] = origin
 
@@ -82,11 +82,11 @@ class Document:
 
     def line(self, path: KeyPath) -> int:
         """The line, from 1, of the key or list entry at `path`, or of its nearest parent."""
-        line, container = 1, self.value
+        line, container = 1, cast(Any, self.value)
         for key in path:
             line = self._lines.get((id(container), key), line)
             try:
-                container = container[key]  # type: ignore[index]
+                container = container[key]
             except (KeyError, IndexError, TypeError):
                 break
         return line
@@ -125,7 +125,9 @@ def read_document(path: Path) -> Document:
     value = reader.read()
     if not isinstance(value, dict):
         raise ParseError(
-            "", found="an empty file" if value is None else describe(value), expected="keys and values"
+            "",
+            found="an empty file" if value is None else describe(value),
+            expected="keys and values",
         ).at(file=file, line=1)
     return Document(file, value, reader.lines)
 
@@ -184,15 +186,19 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             what = " ".join(part for part in (error.problem, error.context) if part)
             raise self._error(f"not valid YAML: {what}", mark.line if mark else 0) from None
+        except UnicodeEncodeError:  # half a surrogate pair, from a command line that is not UTF-8
+            raise self._error("not valid YAML: the text is not UTF-8", 0) from None
         except yaml.reader.ReaderError as error:
-            line = self._text.count("\n", 0, error.position)
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            line = self._text.count("\n", 0, self._text.find(chr(code)))
             raise self._error(
-                f"not valid YAML: the character U+{ord(str(error.character)):04X} is not allowed", line
+                f"not valid YAML: the character U+{code:04X} is not allowed", line
             ) from None
         return self._root
 
     def _read_events(self) -> None:
         documents = 0
+        event: Any  # the kinds have different attributes
         for event in yaml.parse(self._text, _LOADER):
             kind = event.__class__
             if kind is yaml.ScalarEvent:
@@ -262,7 +268,9 @@ class _Reader:
                 raise self._error(f"a key must be text; found {describe(value)}", line)
             if value in top.value:
                 first = self.lines[id(top.value), value]
-                raise self._error(f"the key '{value}' is repeated; it stands at line {first} too", line)
+                raise self._error(
+                    f"the key '{value}' is repeated; it stands at line {first} too", line
+                )
             top.key = value
             self.lines[id(top.value), value] = line + 1
             top.value[value] = None  # taken; the value follows

@@ -58,14 +58,13 @@ class PerfsimError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line is not None else self.file
-        text = ": ".join(part for part in (place, self.where, self.what) if part)
-        if self.found is not None:
-            text += f"; found {self.found}" if self.what else f"found {self.found}"
-        if self.expected is not None:
-            text += (", expected " if self.found is not None else "; expected ") + self.expected
-        if self.nearest is not None:
-            text += f"; did you mean '{self.nearest}'?"
-        return text
+        found = f"found {self.found}" if self.found is not None else ""
+        expected = f"expected {self.expected}" if self.expected is not None else ""
+        comparison = ", ".join(part for part in (found, expected) if part)
+        nearest = f"did you mean '{self.nearest}'?" if self.nearest is not None else ""
+        fact = "; ".join(part for part in (self.what, comparison, nearest) if part)
+        text = ": ".join(part for part in (place, self.where, fact) if part)
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 class InputError(PerfsimError):
@@ -84,7 +83,7 @@ class UnknownNameError(InputError):
     """A key, operator, layer, policy, network or machine that does not exist."""
 
 
-class InvalidValueError(InputError):
+class InvalidValueError(InputError, ValueError):
     """A value of the wrong kind, unit or range."""
 
 
@@ -139,7 +138,9 @@ def describe(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "a mapping of " + ", ".join(str(key) for key in value) if value else "an empty mapping"
+        return (
+            "a mapping of " + ", ".join(str(key) for key in value) if value else "an empty mapping"
+        )
     if isinstance(value, str):
         return f"'{_shortened(value)}'"
     return _shortened(str(value))

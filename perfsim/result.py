@@ -172,4 +172,3 @@ def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
 
 def _bytes(program: Program, tensors: tuple[int, ...]) -> int:
     return sum(program.tensors[index].bytes for index in dict.fromkeys(tensors))
-

@@ -1,6 +1,6 @@
 """Read network and machine files and say what is wrong with them, without simulating.
 
-  perfsim check net.yaml machine.yaml counts.csv
+perfsim check net.yaml machine.yaml counts.csv
 """
 
 from __future__ import annotations

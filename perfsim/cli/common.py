@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +154,8 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
     elif chosen == "json":
         show(json_text(sheet))
     elif chosen == "table" or not arguments.quiet:
+        import shutil
+
         show(sheet.text(shutil.get_terminal_size((80, 24)).columns))
 
 
@@ -166,7 +167,9 @@ def show(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}").at(file="standard output") from None
+        raise OutputError(f"cannot be written: {error.strerror}").at(
+            file="standard output"
+        ) from None
 
 
 def warn(text: str, arguments: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """How the numbers of one layer came about: formula, values, and the limit that binds.
 
-  perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer pw25
-  perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer 25
+perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer pw25
+perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer 25
 """
 
 from __future__ import annotations

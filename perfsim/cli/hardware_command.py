@@ -1,7 +1,7 @@
 """The bundled machines, a line each; with a name (or a path), that one in full.
 
-  perfsim hardware
-  perfsim hardware 1MB_1GBs_1TF
+perfsim hardware
+perfsim hardware 1MB_1GBs_1TF
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The bundled networks, a line each; with a name (or a path), that one in full.
 
-  perfsim models
-  perfsim models mobilenet_v1 --set width=0.5
+perfsim models
+perfsim models mobilenet_v1 --set width=0.5
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Simulate one network on one machine: the per-layer table and the totals.
 
-  perfsim run mobilenet.yaml --hw 1MB_1GBs_1TF.yaml
-  perfsim run mobilenet_v1 --hw 4MB_4GBs_4TF --set width=0.5 --set hw.sram=512KB -o layers.csv
-  perfsim run net.yaml --hw machine.yaml --max-time 5ms --quiet
+perfsim run mobilenet.yaml --hw 1MB_1GBs_1TF.yaml
+perfsim run mobilenet_v1 --hw 4MB_4GBs_4TF --set width=0.5 --set hw.sram=512KB -o layers.csv
+perfsim run net.yaml --hw machine.yaml --max-time 5ms --quiet
 """
 
 from __future__ import annotations

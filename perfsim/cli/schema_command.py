@@ -1,6 +1,6 @@
 """The JSON schema of a file format, for editors that complete and check YAML.
 
-  perfsim schema network > network.schema.json
+perfsim schema network > network.schema.json
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from perfsim.errors import (
 )
 from perfsim.network.file_schema import Precision
 from perfsim.network.graph import Network, Node, Tensor, build_network
-from perfsim.network.operator import Exit, OperatorDefaults, Unit
+from perfsim.network.operator import Operator, Unit
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Product, Shape, Work
 from perfsim.settings import apply_settings
@@ -45,11 +45,11 @@ class TableSettings(BaseModel):
 
     name: str | None = Field(None, min_length=1)
     batch: int = Field(1, ge=1)
-    precision: Precision = Field(default_factory=Precision)
+    precision: Precision = Precision()
 
 
-@dataclass(frozen=True, slots=True)
-class Counted(OperatorDefaults):
+@dataclass(frozen=True)
+class Counted(Operator):
     """An operator known by its counts for one image.
 
     Attributes:
@@ -58,19 +58,18 @@ class Counted(OperatorDefaults):
         weights: weights and biases.
     """
 
-    name: str
+    name: str  # type: ignore[misc]  # each row of a table brings its own
     output_elements: int
     weights: int
     macs: int
     vector_ops: int
     unit: ClassVar[Unit] = Unit.MATRIX
-    exit: ClassVar[Exit] = Exit.NEVER
     cost: ClassVar[str] = "the counts of its row"
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         return ((inputs[0][0], self.output_elements),)
 
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:  # noqa: ARG002
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         batch = (inputs[0][0], "images")
         source = "given in the layer table"
         return Work(
@@ -82,9 +81,7 @@ class Counted(OperatorDefaults):
         )
 
 
-def read_layer_table(
-    path: Path, settings: Mapping[str, Any], *, option: str = ""
-) -> Network:
+def read_layer_table(path: Path, settings: Mapping[str, Any], *, option: str = "") -> Network:
     """The network that the layer table at `path` counts; raises InputError with file and line."""
     file = str(path)
     rows = _rows(read_text(path), file)
@@ -151,9 +148,7 @@ def _rows(text: str, file: str) -> list[tuple[int, dict[str, str]]]:
                 raise ParseError(
                     "", found=f"{len(cells)} cells", expected=f"{len(columns)}, as in the header"
                 )
-            rows.append(
-                (reader.line_num, dict(zip(columns, map(str.strip, cells), strict=True)))
-            )
+            rows.append((reader.line_num, dict(zip(columns, map(str.strip, cells), strict=True))))
     except csv.Error as error:
         raise ParseError(f"not valid CSV: {error}").at(file=file, line=reader.line_num) from None
     except InputError as error:

@@ -51,9 +51,9 @@ class Machine:
         for key, value in zip(NUMBERS, self.numbers, strict=True):
             positive = value > 0 if isinstance(value, int | float) else (value > 0).all()
             if not positive:
-                raise InvalidValueError(
-                    "", found=str(value), expected="a number above zero"
-                ).at(where=f"machine '{self.name}', {key}")
+                raise InvalidValueError("", found=str(value), expected="a number above zero").at(
+                    where=f"machine '{self.name}', {key}"
+                )
 
     @property
     def numbers(self) -> tuple[Any, ...]:

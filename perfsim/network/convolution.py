@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.operator import (
-    OperatorDefaults,
+    Operator,
     Padding,
     PerAxis,
     Positive,
@@ -24,8 +24,8 @@ from perfsim.network.window import windows
 from perfsim.network.work import Product, Shape, Work, elements
 
 
-@dataclass(frozen=True, slots=True)
-class Conv(OperatorDefaults):
+@dataclass(frozen=True)
+class Conv(Operator):
     """A convolution over any number of spatial axes.
 
     Attributes:
@@ -65,8 +65,8 @@ class Conv(OperatorDefaults):
         return _convolution_work(outputs[0], sizes, inputs[0][1] // self.groups, bias=self.bias)
 
 
-@dataclass(frozen=True, slots=True)
-class DepthwiseConv(OperatorDefaults):
+@dataclass(frozen=True)
+class DepthwiseConv(Operator):
     """A convolution of each input channel by itself, into `multiplier` output channels each."""
 
     name: ClassVar[str] = "depthwise_conv"
@@ -104,8 +104,8 @@ def _biases(channels: int, *, bias: bool) -> tuple[Product, ...]:
     return (Product("biases", ((channels, "output channels"),)),) if bias else ()
 
 
-@dataclass(frozen=True, slots=True)
-class FullyConnected(OperatorDefaults):
+@dataclass(frozen=True)
+class FullyConnected(Operator):
     """Every output reads every input of its image; the input is flattened."""
 
     name: ClassVar[str] = "fully_connected"

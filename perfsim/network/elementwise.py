@@ -7,11 +7,10 @@ rate for all. The formulas are those of the operators' definitions in ONNX.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
-from perfsim.network.operator import Exit, OperatorDefaults
+from perfsim.network.operator import Exit, Operator
 from perfsim.network.work import Product, Shape, Work, elements, shape_text
 
 
@@ -19,8 +18,7 @@ def _per_element(output: Shape, ops: int, what: str) -> tuple[Product, ...]:
     return (Product(what, ((elements(output), "output elements"), (ops, "operations each"))),)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchNorm(OperatorDefaults):
+class BatchNorm(Operator):
     """Scale and shift per channel; at inference the running statistics are folded into both."""
 
     name: ClassVar[str] = "batch_norm"
@@ -41,8 +39,7 @@ class BatchNorm(OperatorDefaults):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Activation(OperatorDefaults):
+class Activation(Operator):
     """A function of each element; the subclasses say which, and what it costs."""
 
     exit: ClassVar[Exit] = Exit.ACTIVATION
@@ -149,8 +146,7 @@ ACTIVATIONS: tuple[type[Activation], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Arithmetic(OperatorDefaults):
+class _Arithmetic(Operator):
     """All inputs combined element by element; they have one shape."""
 
     inputs_allowed: ClassVar[tuple[int, int | None]] = (2, None)
@@ -169,7 +165,6 @@ class _Arithmetic(OperatorDefaults):
         return Work(vector_ops=_per_element(outputs[0], len(inputs) - 1, self.name))
 
 
-@dataclass(frozen=True, slots=True)
 class Add(_Arithmetic):
     """The sum of all inputs."""
 
@@ -177,7 +172,6 @@ class Add(_Arithmetic):
     cost: ClassVar[str] = "1 per element and further input"
 
 
-@dataclass(frozen=True, slots=True)
 class Mul(_Arithmetic):
     """The product of all inputs."""
 
@@ -185,8 +179,7 @@ class Mul(_Arithmetic):
     cost: ClassVar[str] = "1 per element and further input"
 
 
-@dataclass(frozen=True, slots=True)
-class Softmax(OperatorDefaults):
+class Softmax(Operator):
     """exp(x - max) divided by its sum, over the channels."""
 
     name: ClassVar[str] = "softmax"

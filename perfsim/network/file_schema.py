@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
 from perfsim.errors import InvalidValueError, describe, nearest_name
 from perfsim.network.elementwise import ACTIVATIONS
@@ -107,7 +107,9 @@ def _field_type(hint: Any) -> Any:
 class LayerModel(BaseModel):
     """The keys that every layer has."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(
+        defer_build=True
+    )  # the operators' models are built when used
 
     name: LayerName | None = Field(None, description="by which others read it; unique")
     inputs: list[str] | None = Field(
@@ -160,8 +162,8 @@ class Precision(BaseModel):
 
     model_config = STRICT
 
-    feature_map: int = Field(8, ge=1, le=64)
-    weight: int = Field(8, ge=1, le=64)
+    feature_map: int = Field(default=8, ge=1, le=64)
+    weight: int = Field(default=8, ge=1, le=64)
 
 
 class NetworkFile(BaseModel):
@@ -169,13 +171,15 @@ class NetworkFile(BaseModel):
 
     model_config = STRICT
 
-    name: LayerName | None = Field(None, description="the network's name; that of the file if absent")
+    name: LayerName | None = Field(
+        None, description="the network's name; that of the file if absent"
+    )
     description: str = Field("", description="one line about the network")
     source: str = Field("", description="where the definition comes from")
     input: Annotated[list[PositiveField], Field(min_length=1)] = Field(
         description="shape without the batch, such as [channels, height, width]"
     )
-    precision: Precision = Field(default_factory=Precision)
+    precision: Precision = Precision()
     width: float = Field(1.0, gt=0, le=1000, description="multiplies the channels of every conv")
     resolution: int | None = Field(None, ge=1, description="replaces the input's spatial axes")
     batch: int = Field(1, ge=1, description="images per inference")
@@ -188,7 +192,9 @@ def network_schema() -> dict[str, Any]:
     operators = [
         {
             "type": "object",
-            "properties": {name: {"anyOf": [layer_model(name).model_json_schema(), {"type": "null"}]}},
+            "properties": {
+                name: {"anyOf": [layer_model(name).model_json_schema(), {"type": "null"}]}
+            },
             "required": [name],
             "additionalProperties": False,
         }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
-from perfsim.network.operator import OperatorDefaults, Unit
+from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import Shape, Work, elements, shape_text
 
 
-@dataclass(frozen=True, slots=True)
-class Concat(OperatorDefaults):
+class Concat(Operator):
     """The inputs one after another along the channels."""
 
     name: ClassVar[str] = "concat"
@@ -30,12 +28,11 @@ class Concat(OperatorDefaults):
                 )
         return ((first[0], sum(shape[1] for shape in inputs), *first[2:]),)
 
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:  # noqa: ARG002
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         return Work()
 
 
-@dataclass(frozen=True, slots=True)
-class Flatten(OperatorDefaults):
+class Flatten(Operator):
     """All axes but the batch in one."""
 
     name: ClassVar[str] = "flatten"
@@ -45,5 +42,5 @@ class Flatten(OperatorDefaults):
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         return ((inputs[0][0], elements(inputs[0][1:])),)
 
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:  # noqa: ARG002
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         return Work()

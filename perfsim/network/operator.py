@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from perfsim.errors import ShapeError
 from perfsim.network.work import Shape, Work, shape_text
@@ -31,8 +33,11 @@ class Exit(Enum):
     ACTIVATION = 2
 
 
-class Operator(Protocol):
-    """One operator with its attributes. Implementations are frozen dataclasses without state.
+@dataclass(frozen=True)
+class Operator(ABC):
+    """One operator with its attributes: a frozen dataclass with a shape rule and its work.
+
+    An operator without attributes inherits its comparison and representation from here.
 
     Attributes:
         name: its name in files and tables.
@@ -43,37 +48,23 @@ class Operator(Protocol):
         inputs_allowed: (least, most) number of inputs; most None means any number.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    unit: ClassVar[Unit]
-    exit: ClassVar[Exit]
-    free_on_matrix_exit: ClassVar[bool]
-    cost: ClassVar[str]
-    inputs_allowed: ClassVar[tuple[int, int | None]]
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit."""
-        ...
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        """What it costs on inputs and outputs of these shapes."""
-        ...
-
-
-class OperatorDefaults:
-    """The class attributes that most operators share."""
-
     name: ClassVar[str]
     unit: ClassVar[Unit] = Unit.VECTOR
     exit: ClassVar[Exit] = Exit.NEVER
     free_on_matrix_exit: ClassVar[bool] = False
-    cost: ClassVar[str] = ""
+    cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """The shape of the input: what an element-wise operator gives."""
+        """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit.
+
+        By default the shape of the input, as an element-wise operator gives.
+        """
         return (inputs[0],)
+
+    @abstractmethod
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        """What it costs on inputs and outputs of these shapes."""
 
 
 def channels_and_space(shape: Shape) -> tuple[int, Shape]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ _ALL: tuple[type[Operator], ...] = (
     Flatten,
 )
 
-OPERATORS = MappingProxyType({operator.name: operator for operator in _ALL})
+OPERATORS: Mapping[str, type[Operator]] = MappingProxyType(
+    {operator.name: operator for operator in _ALL}
+)
 
 if len(OPERATORS) != len(_ALL):
     raise RuntimeError("two operators have the same name")

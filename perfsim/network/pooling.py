@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from perfsim.network.operator import OperatorDefaults, Padding, PerAxis, channels_and_space
+from perfsim.network.operator import Operator, Padding, PerAxis, channels_and_space
 from perfsim.network.window import windows
 from perfsim.network.work import Product, Shape, Work, elements
 
@@ -23,8 +23,8 @@ def _pooling_work(output: Shape, window: Shape, ops_per_window: int, what: str) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _WindowPool(OperatorDefaults):
+@dataclass(frozen=True)
+class _WindowPool(Operator):
     """A window that moves by its own size unless `stride` says otherwise."""
 
     kernel: PerAxis
@@ -40,7 +40,6 @@ class _WindowPool(OperatorDefaults):
         return windows(shape, self.kernel, stride, self.padding)
 
 
-@dataclass(frozen=True, slots=True)
 class MaxPool(_WindowPool):
     """The largest element of each window."""
 
@@ -52,7 +51,6 @@ class MaxPool(_WindowPool):
         return _pooling_work(outputs[0], sizes, math.prod(sizes) - 1, "comparisons")
 
 
-@dataclass(frozen=True, slots=True)
 class AvgPool(_WindowPool):
     """The mean of each window."""
 
@@ -64,8 +62,7 @@ class AvgPool(_WindowPool):
         return _pooling_work(outputs[0], sizes, math.prod(sizes), "additions and a scaling")
 
 
-@dataclass(frozen=True, slots=True)
-class _GlobalPool(OperatorDefaults):
+class _GlobalPool(Operator):
     """One window over the whole of each channel."""
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
@@ -73,7 +70,6 @@ class _GlobalPool(OperatorDefaults):
         return ((inputs[0][0], channels, *(1 for _ in space)),)
 
 
-@dataclass(frozen=True, slots=True)
 class GlobalMaxPool(_GlobalPool):
     """The largest element of each channel."""
 
@@ -85,7 +81,6 @@ class GlobalMaxPool(_GlobalPool):
         return _pooling_work(outputs[0], space, math.prod(space) - 1, "comparisons")
 
 
-@dataclass(frozen=True, slots=True)
 class GlobalAvgPool(_GlobalPool):
     """The mean of each channel."""
 

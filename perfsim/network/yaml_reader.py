@@ -117,9 +117,7 @@ class _Expansion:
             else:
                 yield self._layer(entry, here, scope, block_input)
 
-    def _layer(
-        self, entry: Any, path: KeyPath, scope: tuple[str, ...], block_input: str
-    ) -> _Layer:
+    def _layer(self, entry: Any, path: KeyPath, scope: tuple[str, ...], block_input: str) -> _Layer:
         self._count += 1
         if self._count > MAX_LAYERS:
             error = CountError(f"the network has more than {MAX_LAYERS:,} layers")
@@ -150,9 +148,7 @@ class _Expansion:
             raise self._document.place(error, (*path, list(entry)[1]))
         attributes = {} if entry[operator_name] is None else entry[operator_name]
         model = layer_model(operator_name)
-        return operator_name, validate(
-            model, attributes, self._document, (*path, operator_name)
-        )
+        return operator_name, validate(model, attributes, self._document, (*path, operator_name))
 
     def _repeat(self, entry: dict[str, Any], path: KeyPath) -> tuple[int, list[Any]]:
         problem: tuple[InputError, str] | None = None
@@ -220,7 +216,7 @@ class _Resolution:
         self._width = width
         self._output = {INPUT: INPUT}  # layer -> the tensor that stands for it
         for layer in layers:
-            self._output[layer.name] = "".join([layer.name, *_suffixes(layer.model)])
+            self._output[layer.name] = layer.name + ["", *_suffixes(layer.model)][-1]
 
     def nodes(self) -> list[Node]:
         """The nodes of all layers, with batch norms and activations as nodes of their own."""
@@ -240,11 +236,12 @@ class _Resolution:
         place = (self._document.file, self._document.line(layer.path))
         operator = self._operator(layer, self._output[layer.name] in normalized)
         nodes = [Node(layer.name, operator, names, (layer.name,), place)]
-        name = layer.name
+        read = layer.name
         for suffix in _suffixes(layer.model):
             follower: Any = OPERATORS[suffix[1:]]
-            nodes.append(Node(name + suffix, follower(), (name,), (name + suffix,), place))
-            name += suffix
+            name = layer.name + suffix
+            nodes.append(Node(name, follower(), (read,), (name,), place))
+            read = name
         return nodes
 
     def _operator(self, layer: _Layer, is_normalized: bool) -> Operator:

@@ -29,7 +29,9 @@ class Accumulate:
     """Nothing is freed; weights go in and out; an overflow sends everything to DDR."""
 
     name = "accumulate"
-    rule = "nothing is freed, weights move in and out, an overflow sends all to DDR (published rule)"
+    rule = (
+        "nothing is freed, weights move in and out, an overflow sends all to DDR (published rule)"
+    )
 
     def place(self, program: Program, sram_bytes: int) -> Placement:
         """The placement of `program` under the published rule, on `sram_bytes`."""

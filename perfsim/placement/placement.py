@@ -119,7 +119,9 @@ def touches_of(program: Program) -> Touches:
         is_write=table[:, 3].astype(bool),
         bytes=sizes[table[:, 1]],
         macs=np.array([total(layer.macs) for layer in program.layers], dtype=np.float64),
-        vector_ops=np.array([total(layer.vector_ops) for layer in program.layers], dtype=np.float64),
+        vector_ops=np.array(
+            [total(layer.vector_ops) for layer in program.layers], dtype=np.float64
+        ),
         layers=len(program.layers),
     )
 

@@ -11,7 +11,16 @@ from perfsim.hardware.machine import NUMBERS
 from perfsim.network.work import shape_text
 from perfsim.report.run import machine_record, machine_text
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import COUNT_UNITS, NAME_LEAST, Column, amount, scaled, table, texts, wrapped
+from perfsim.report.text import (
+    COUNT_UNITS,
+    NAME_LEAST,
+    Column,
+    amount,
+    scaled,
+    table,
+    texts,
+    wrapped,
+)
 from perfsim.result import counts_table
 
 if TYPE_CHECKING:
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 def networks_sheet(entries: Sequence[tuple[str, Network, Program]]) -> Sheet:
     """The bundled networks, a line each: (name, network, its program)."""
     counts = [counts_table(program) for _, _, program in entries]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "name": [name for name, _, _ in entries],
         "input_shape": [_input_shape(network) for _, network, _ in entries],
         "layers": [len(program.layers) for _, _, program in entries],

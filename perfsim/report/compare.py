@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from perfsim.report.run import machine_text, policies
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import GAP, NAME_LEAST, TIME_UNITS, Column, amount, duration, scaled, table, texts
+from perfsim.report.text import (
+    GAP,
+    NAME_LEAST,
+    TIME_UNITS,
+    Column,
+    amount,
+    duration,
+    scaled,
+    table,
+    texts,
+)
 from perfsim.simulate import comparison
 
 if TYPE_CHECKING:
@@ -53,7 +63,9 @@ def _totals(results: Sequence[Result], width: int) -> str:
     base_s = totals[0].total_s
     return table(
         [
-            Column("hardware", [each.machine.name for each in results], left=True, least=NAME_LEAST),
+            Column(
+                "hardware", [each.machine.name for each in results], left=True, least=NAME_LEAST
+            ),
             Column("time", [duration(each.total_s) for each in totals]),
             Column("speed-up", [_speedup(base_s, each.total_s) for each in totals]),
             Column("bound", [each.bound for each in totals], left=True),

@@ -64,9 +64,7 @@ def _products(count: Count) -> str:
 
 
 def _products_values(count: Count) -> str:
-    return " + ".join(
-        " × ".join(str(value) for value, _ in product.factors) for product in count
-    )
+    return " + ".join(" × ".join(str(value) for value, _ in product.factors) for product in count)
 
 
 def _memory(result: Result, position: int) -> list[Row]:

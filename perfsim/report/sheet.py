@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfsim import __version__
 from perfsim.errors import MissingExtraError
-from perfsim.result import Columns
+
+if TYPE_CHECKING:
+    from perfsim.result import Columns
 
 FORMATS = ("table", "csv", "json")
 
@@ -35,6 +34,9 @@ class Sheet:
 
 def csv_text(sheet: Sheet) -> str:
     """The rows as CSV; floats are printed so that they read back to the same value."""
+    import csv
+    import io
+
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(sheet.columns)
@@ -44,6 +46,8 @@ def csv_text(sheet: Sheet) -> str:
 
 def json_text(sheet: Sheet) -> str:
     """The record and the rows as JSON."""
+    import json
+
     rows = [
         dict(zip(sheet.columns, row, strict=True))
         for row in zip(*sheet.columns.values(), strict=True)
@@ -54,6 +58,8 @@ def json_text(sheet: Sheet) -> str:
 
 def parquet_bytes(sheet: Sheet) -> bytes:
     """The rows as Parquet; raises MissingExtraError without pyarrow."""
+    import io
+
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -145,7 +145,10 @@ def wrapped(text: str, width: int, indent: str = "  ") -> str:
 
     return "\n".join(
         textwrap.wrap(
-            text, max(width, 40), subsequent_indent=indent, break_long_words=False,
+            text,
+            max(width, 40),
+            subsequent_indent=indent,
+            break_long_words=False,
             break_on_hyphens=False,
         )
     )

@@ -1,0 +1,73 @@
+"""Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
+
+Into reports/ unless a folder is given. The tests regenerate into a folder of their own and compare with
+what is committed and with what was published.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from perfsim import Result, load_hardware, load_network, simulate
+from perfsim.report.files import write_files
+from perfsim.report.run import run_sheet
+
+BITS_PER_BYTE = 8
+WIDTH = 160
+
+# The columns of the published tables: theirs, ours, and what turns ours into theirs.
+MEMORY = (
+    ("input_fmap_bits", "input_bytes"),
+    ("output_fmap_bits", "output_bytes"),
+    ("internal_memory_used_bits", "sram_used_bytes"),
+    ("data_movement_bits", "ddr_bytes"),
+)
+TIME = (
+    ("data_movement_time_s", "ddr_s"),
+    ("compute_time_s", "compute_s"),
+    ("performance_time_s", "layer_s"),
+)
+
+
+def main(folder: Path) -> None:
+    """Regenerate every report into `folder`."""
+    reference = folder / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    machine = load_hardware("1MB_1GBs_1TF")
+    printed = simulate(load_network("mobilenet_printed", precision={"weight": 1}), machine)
+    _write_table(
+        reference / "table3_memory.csv",
+        ["layer", *(theirs for theirs, _ in MEMORY)],
+        zip(
+            printed.columns["layer"],
+            *([BITS_PER_BYTE * each for each in printed.columns[ours]] for _, ours in MEMORY),
+            strict=True,
+        ),
+    )
+    _write_table(
+        reference / "table4_time.csv",
+        ["layer", *(theirs for theirs, _ in TIME)],
+        zip(printed.columns["layer"], *(printed.columns[ours] for _, ours in TIME), strict=True),
+    )
+    _write_run(reference / "mobilenet_printed", printed)
+    _write_run(reference / "mobilenet", simulate(load_network("mobilenet"), machine))
+
+
+def _write_run(stem: Path, result: Result) -> None:
+    sheet = run_sheet(result)
+    write_files(sheet, [f"{stem}.csv", f"{stem}.json"])
+    stem.with_suffix(".txt").write_text(sheet.text(WIDTH), encoding="utf-8")
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent)

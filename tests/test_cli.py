@@ -1,0 +1,348 @@
+"""The commands as users type them: formats, files, exit status, widths."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import MACHINE, TINY, read_csv
+
+from perfsim import __version__, load_hardware, load_network, simulate
+from perfsim.cli import COMMANDS, main
+
+RUN = ("run", "mobilenet.yaml", "--hw", "1MB_1GBs_1TF.yaml")
+
+# ../shared/interface.md: the per-layer table, in this order; later columns come after
+COLUMNS = [
+    "layer",
+    "name",
+    "op",
+    "input_shape",
+    "output_shape",
+    "macs",
+    "vector_ops",
+    "params",
+    "input_bytes",
+    "output_bytes",
+    "weight_bytes",
+    "input_location",
+    "output_location",
+    "weight_location",
+    "sram_used_bytes",
+    "ddr_read_bytes",
+    "ddr_write_bytes",
+    "ddr_bytes",
+    "ddr_s",
+    "matrix_s",
+    "vector_s",
+    "compute_s",
+    "layer_s",
+    "bound",
+]
+
+
+def test_run_prints_a_table_and_nothing_on_standard_error(perfsim_cli):
+    run = perfsim_cli(*RUN)
+    assert (run.status, run.err) == (0, "")
+    assert run.out.startswith("mobilenet on 1MB_1GBs_1TF")
+    assert "2.857 ms per inference" in run.out
+
+
+def test_columns_are_those_of_the_interface(perfsim_cli):
+    rows = list(csv.reader(io.StringIO(perfsim_cli(*RUN, "--format", "csv").out)))
+    assert rows[0][: len(COLUMNS)] == COLUMNS
+    assert len(rows) == 31
+    assert [row[0] for row in rows[1:]] == [str(number) for number in range(1, 31)]
+
+
+def test_csv_json_parquet_and_the_data_frame_agree(perfsim_cli, tmp_path):
+    run = perfsim_cli(*RUN, "-o", "a.csv", "-o", "a.json", "-o", "a.parquet", "--quiet")
+    assert (run.status, run.out, run.err) == (0, "", "")
+    frame = simulate(load_network("mobilenet"), load_hardware("1MB_1GBs_1TF")).table
+    from_csv = pd.DataFrame(read_csv(tmp_path / "a.csv"))
+    for column in frame.columns:  # text that reads back to the same value
+        from_csv[column] = [
+            type(value)(text) for value, text in zip(frame[column], from_csv[column], strict=True)
+        ]
+    from_json = pd.DataFrame(json.loads((tmp_path / "a.json").read_text())["layers"])
+    from_parquet = pd.read_parquet(tmp_path / "a.parquet")
+    for other in (from_csv, from_json, from_parquet):
+        assert list(other.columns) == list(frame.columns)
+        for column in frame.columns:
+            assert other[column].tolist() == frame[column].tolist()
+
+
+def test_json_has_the_documented_keys(perfsim_cli):
+    document = json.loads(perfsim_cli(*RUN, "--format", "json").out)
+    assert document["perfsim"] == __version__
+    assert document["network"] == "mobilenet"
+    assert document["hardware"] == "1MB_1GBs_1TF"
+    assert document["policies"] == {"placement": "accumulate", "timing": "serial"}
+    totals = document["totals"]
+    for name in ("macs", "params", "ddr_bytes", "ddr_s", "compute_s", "total_s", "peak_sram_bytes"):
+        assert name in totals
+    assert totals["macs"] == sum(layer["macs"] for layer in document["layers"])
+
+
+def test_settings_policies_and_the_file_of_the_machine(perfsim_cli, write):
+    write("m.yaml", MACHINE)
+    run = perfsim_cli(
+        *("run", "mobilenet_printed.csv", "--hw", "m.yaml", "--format", "json"),
+        *("--set", "precision.weight=1", "--set", "hw.sram=1 MB"),
+        *("--placement", "accumulate", "--timing", "serial"),
+    )
+    assert round(json.loads(run.out)["totals"]["total_s"], 9) == 0.001335373
+
+
+def test_five_lines_are_a_whole_machine_with_the_default_policies(perfsim_cli, write):
+    run = perfsim_cli("run", "mobilenet", "--hw", write("m.yaml", MACHINE), "--format", "json")
+    policies = json.loads(run.out)["policies"]
+    assert policies == {"placement": "liveness", "timing": "overlap"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [("3ms", 0), ("2.857140384 ms", 0), ("2.8571 ms", 1), ("1us", 1)]
+)
+def test_max_time(limit, status, perfsim_cli):
+    run = perfsim_cli(*RUN, "--max-time", limit, "--format", "csv", "-o", "x.csv")
+    assert run.status == status
+    assert run.out.startswith("layer,")
+    assert ("--max-time" in run.err) == bool(status)
+
+
+def test_quiet_with_a_format_still_prints_it(perfsim_cli):
+    assert perfsim_cli(*RUN, "--quiet").out == ""
+    assert perfsim_cli(*RUN, "--quiet", "--format", "csv").out.startswith("layer,")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 160, 240])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "mobilenet", "--hw", "1MB_1GBs_1TF"),
+        ("run", "resnet50", "--hw", "256KB_1GBs_0.5TF", "--set", "batch=64"),
+        (
+            "compare",
+            "resnet50",
+            "--hw",
+            "1MB_2GBs_2TF",
+            "--hw",
+            "4MB_4GBs_4TF",
+            "--hw",
+            "8MB_8GBs_8TF",
+        ),
+        ("explain", "resnet18", "--hw", "1MB_2GBs_2TF", "--layer", "layer2_1"),
+        ("explain", "mobilenet", "--hw", "1MB_1GBs_1TF", "--layer", "21"),
+        ("models",),
+        ("models", "resnet50"),
+        ("hardware",),
+    ],
+)
+def test_tables_fit_the_terminal(width, arguments, perfsim_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    run = perfsim_cli(*arguments)
+    assert run.status == 0
+    longest = max((line for line in run.out.splitlines() if "/" not in line), key=len)
+    assert len(longest) <= width, longest
+
+
+def test_a_wide_terminal_shows_more(perfsim_cli, monkeypatch):
+    narrow = perfsim_cli(*RUN).out.splitlines()[3]
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = perfsim_cli(*RUN).out.splitlines()[2]
+    assert set(narrow.split()) < set(wide.split())
+    assert {"output", "op", "fused"} <= set(wide.split())
+
+
+def test_compare(perfsim_cli):
+    machines = ("--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
+    run = perfsim_cli("compare", "mobilenet", "resnet18", *machines, "--format", "csv")
+    frame = pd.read_csv(io.StringIO(run.out), keep_default_na=False)
+    assert run.err == ""
+    totals = frame[frame["layer"] == 0]
+    assert totals["network"].tolist() == ["mobilenet"] * 2 + ["resnet18"] * 2
+    assert totals["hardware"].tolist() == ["1MB_2GBs_2TF", "4MB_4GBs_4TF"] * 2
+    assert (totals["speedup"].iloc[::2] == 1).all()
+    for (_, _), group in frame.groupby(["network", "hardware"]):
+        assert group["time_s"].iloc[0] == pytest.approx(group["time_s"].iloc[1:].sum())
+    base, other = totals["time_s"].iloc[:2]
+    assert float(totals["speedup"].iloc[1]) == base / other
+    text = perfsim_cli("compare", "mobilenet", *machines).out
+    assert "speed-up" in text
+    assert "per layer" in text
+
+
+def test_compare_warns_when_the_policies_differ(perfsim_cli):
+    arguments = ("compare", "mobilenet", "--hw", "1MB_1GBs_1TF", "--hw", "1MB_2GBs_2TF")
+    assert "different policies" in perfsim_cli(*arguments).err
+    assert perfsim_cli(*arguments, "--quiet").err == ""
+    one_rule = ("--placement", "liveness", "--timing", "overlap")
+    assert perfsim_cli(*arguments, *one_rule).err == ""
+
+
+def test_compare_takes_models_after_options(perfsim_cli):
+    machines = ("--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
+    before = perfsim_cli("compare", "mobilenet", "resnet18", *machines).out
+    assert perfsim_cli("compare", *machines, "mobilenet", "resnet18").out == before
+    assert perfsim_cli("compare", "mobilenet", *machines, "resnet18").out == before
+
+
+def test_compare_json_and_limit(perfsim_cli):
+    machines = ("--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
+    run = perfsim_cli("compare", "mobilenet", *machines, "--format", "json", "--max-time", "300us")
+    document = json.loads(run.out)
+    assert document["networks"] == ["mobilenet"]
+    assert document["hardware"] == ["1MB_2GBs_2TF", "4MB_4GBs_4TF"]
+    assert len(document["rows"]) == 2 * 31
+    assert run.status == 1
+    assert run.err.count("limit:") == 1
+
+
+def test_explain_shows_formula_values_and_what_binds(perfsim_cli):
+    run = perfsim_cli("explain", *RUN[1:], "--layer", "pw21")
+    flat = " ".join(run.out.split())
+    assert "ddr_s = ddr_bytes / ddr_bytes_per_s = 1164976 / 1000000000 = 0.001164976 s" in flat
+    assert "matrix_s = 2 * macs / matrix_flops = 2 * 12845056 / 1000000000000" in flat
+    assert "50,176 output elements × 1 taps (1x1) × 256 input channels" in flat
+    assert "overflow" in flat
+    assert "bound: ddr" in flat
+
+
+def test_explain_finds_layers_by_name_number_and_fused_part(perfsim_cli):
+    by_name = perfsim_cli("explain", *RUN[1:], "--layer", "pw21").out
+    assert perfsim_cli("explain", *RUN[1:], "--layer", "21").out == by_name
+    assert perfsim_cli("explain", *RUN[1:], "--layer", "pw21.relu").out == by_name
+
+
+def test_explain_says_what_is_free_and_what_is_not(perfsim_cli):
+    machine = ("--hw", "1MB_2GBs_2TF", "--layer")
+    on_matrix = " ".join(perfsim_cli("explain", "resnet18", *machine, "conv1").out.split())
+    on_vector = " ".join(perfsim_cli("explain", "resnet18", *machine, "layer2_1").out.split())
+    assert "fused batch_norm: free here" in on_matrix
+    assert "fused relu: free here" in on_matrix
+    assert "fused relu: counted in vector_ops" in on_vector
+
+
+def test_explain_as_data(perfsim_cli):
+    run = perfsim_cli("explain", *RUN[1:], "--layer", "pw21", "--format", "json")
+    steps = {step["quantity"]: step for step in json.loads(run.out)["steps"]}
+    assert steps["ddr_bytes"]["result"] == 1164976
+    assert steps["layer_s"]["formula"] == "ddr_s + compute_s"
+
+
+def test_models_and_hardware_list_a_line_each(perfsim_cli):
+    models = perfsim_cli("models").out.splitlines()
+    names = [line.split()[0] for line in models[2:]]
+    assert {"mobilenet", "mobilenet_v1", "resnet18", "resnet50", "mobilenet_printed"} <= set(names)
+    machines = perfsim_cli("hardware").out.splitlines()
+    names = [line.split()[0] for line in machines[2:]]
+    assert "1MB_1GBs_1TF" in names
+    assert len(names) >= 12
+
+
+def test_models_in_full(perfsim_cli):
+    run = perfsim_cli("models", "mobilenet_v1", "--set", "width=0.25", "--set", "resolution=128")
+    assert "13,570,048 MACs, 470,072 parameters" in run.out  # tests/published/counts.csv
+
+
+def test_hardware_in_full(perfsim_cli):
+    run = perfsim_cli("hardware", "1MB_1GBs_1TF")
+    assert "placement: accumulate" in run.out
+    document = json.loads(perfsim_cli("hardware", "1MB_1GBs_1TF", "--format", "json").out)
+    values = {each["key"]: each["value"] for each in document["values"]}
+    assert values["sram_bytes"] == "1000000"
+
+
+def test_check(perfsim_cli, write):
+    run = perfsim_cli("check", write("n.yaml", TINY), write("m.yaml", MACHINE))
+    assert (run.status, run.err) == (0, "")
+    assert "network 'tiny': 9 layers" in run.out
+    assert "machine 'small': 64 kB SRAM" in run.out
+
+
+def test_odd_names_are_printed_as_text(perfsim_cli, write):
+    text = TINY.replace("name: stem", 'name: "<b>;\\"é🙂"').replace("[stem,", '["<b>;\\"é🙂",')
+    write("n.yaml", text)
+    run = perfsim_cli("run", "n.yaml", "--hw", "1MB_1GBs_1TF", "--format", "csv")
+    assert list(csv.reader(io.StringIO(run.out)))[1][1] == '<b>;"é🙂'
+
+
+def test_help(perfsim_cli):
+    for arguments in ((), ("--help",), ("-h",), ("help",)):
+        run = perfsim_cli(*arguments)
+        assert run.status == 0
+        assert all(name in run.out for name in COMMANDS)
+    for name in COMMANDS:
+        run = perfsim_cli(name, "--help")
+        assert run.status == 0
+        assert f"perfsim {name}" in run.out
+    assert perfsim_cli("--version").out == f"perfsim {__version__}\n"
+
+
+def process(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "perfsim", *arguments], capture_output=True, check=False, **options
+    )
+
+
+def test_standard_output_closed_early_is_no_error():
+    """Twice: closed before anything is written, and after the first line."""
+    command = f"{sys.executable} -m perfsim run resnet50 --hw 1MB_1GBs_1TF --format json"
+    for reader in ("true", "head -1"):
+        piped = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command} | {reader}"],
+            capture_output=True,
+            check=False,
+        )
+        assert (piped.returncode, piped.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_an_error():
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "perfsim", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert run.returncode == 2
+    assert run.stderr.startswith(b"error: standard output: cannot be written")
+    assert b"Traceback" not in run.stderr
+
+
+def test_names_that_the_terminal_cannot_show(tmp_path):
+    (tmp_path / "n.yaml").write_text(TINY.replace("name: tiny", "name: naïve🙂"), encoding="utf-8")
+    run = process(
+        "run", "n.yaml", "--hw", "1MB_1GBs_1TF", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"}
+    )
+    assert run.returncode == 0
+    assert run.stdout.startswith(b"na\\xefve\\U0001f642 on")
+
+
+def test_what_is_slow_to_import_is_imported_where_it_is_needed():
+    """`--help` loads no numpy, a run neither pandas nor networkx."""
+    code = (
+        "import sys; from perfsim.cli import main; main({}); print(*sys.modules, file=sys.stderr)"
+    )
+    for arguments, absent in (
+        (["--help"], {"numpy", "pandas", "networkx", "pydantic", "yaml", "argparse_"}),
+        (["run", "mobilenet_v1", "--hw", "1MB_1GBs_1TF"], {"pandas", "networkx", "pyarrow"}),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-c", code.format(arguments)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not absent & set(run.stderr.split())
+
+
+def test_main_does_not_exit():
+    assert main(["--version"]) == 0

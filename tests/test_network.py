@@ -1,0 +1,291 @@
+"""Networks from YAML: names, branches, repeats, settings; the graph; what lowering makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import networkx as nx
+import pytest
+from conftest import TINY
+
+from perfsim import catalog, load_network, lower
+from perfsim.errors import CountError, GraphError, UnknownNameError
+from perfsim.network.work import total
+from perfsim.program import Kind
+
+
+def test_the_tiny_network_of_the_interface(load):
+    """Every count by hand: 16 x 16 after the stem, two rounds, the sum, the head."""
+    program = lower(load(TINY))
+    rows = [
+        (layer.name, layer.op, total(layer.macs), total(layer.vector_ops), total(layer.params))
+        for layer in program.layers
+    ]
+    assert rows == [
+        ("stem", "conv", 16 * 256 * 27, 0, 16 * 27 + 32),
+        ("depthwise_conv_1", "depthwise_conv", 16 * 256 * 9, 0, 16 * 9 + 32),
+        ("conv_1", "conv", 16 * 256 * 16, 0, 256 + 32),
+        ("depthwise_conv_2", "depthwise_conv", 16 * 256 * 9, 0, 16 * 9 + 32),
+        ("conv_2", "conv", 16 * 256 * 16, 0, 256 + 32),
+        ("add_1", "add", 0, 16 * 256, 0),
+        ("global_avg_pool_1", "global_avg_pool", 0, 16 * 256, 0),
+        ("fully_connected_1", "fully_connected", 160, 0, 170),
+        ("softmax_1", "softmax", 0, 50, 0),
+    ]
+    assert program.layers[0].members == ("stem", "stem.batch_norm", "stem.relu")
+
+
+def test_the_graph_is_a_networkx_graph_with_shapes(load):
+    graph = load(TINY).graph
+    assert isinstance(graph, nx.DiGraph)
+    assert nx.is_directed_acyclic_graph(graph)
+    assert graph.nodes["input"]["shapes"] == ((1, 3, 32, 32),)
+    assert graph.nodes["stem"]["shapes"] == ((1, 16, 16, 16),)
+    assert set(graph.predecessors("add_1")) == {"stem.relu", "conv_2.relu"}
+    assert graph.edges["stem.relu", "add_1"] == {
+        "tensor": "stem.relu",
+        "shape": (1, 16, 16, 16),
+        "bits": 8,
+    }
+
+
+def test_layers_may_stand_in_any_order(load):
+    forward = "input: [2, 4, 4]\nlayers:\n"
+    a = "  - conv: {name: a, inputs: [input], channels: 2, kernel: 1}\n"
+    b = "  - relu6: {name: b, inputs: [a]}\n"
+    c = "  - add: {name: c, inputs: [a, b]}\n"
+    orders = [load(forward + text).nodes for text in (a + b + c, c + b + a, b + c + a)]
+    names = [[node.name for node in nodes] for nodes in orders]
+    assert names == [["a", "b", "c"]] * 3
+
+
+def test_rounds_of_a_repeat_have_their_own_names(load):
+    network = load(
+        "input: [2, 4, 4]\nlayers:\n"
+        "  - repeat: 2\n"
+        "    layers:\n"
+        "      - conv: {name: a, channels: 2, kernel: 1}\n"
+        "      - repeat: 2\n"
+        "        layers:\n"
+        "          - relu: {name: b, inputs: [a]}\n"
+        "          - add: {name: c, inputs: [b, block_input]}\n"
+        "      - add: {name: d, inputs: [previous, block_input]}\n"
+        "  - add: {name: e, inputs: [a.1, c.2.1, d.2]}\n"
+    )
+    reads = {node.name: node.inputs for node in network.nodes}
+    assert reads == {
+        "a.1": ("input",),
+        "b.1.1": ("a.1",),
+        "c.1.1": ("b.1.1", "a.1"),
+        "b.1.2": ("a.1",),
+        "c.1.2": ("b.1.2", "c.1.1"),
+        "d.1": ("c.1.2", "input"),
+        "a.2": ("d.1",),
+        "b.2.1": ("a.2",),
+        "c.2.1": ("b.2.1", "a.2"),
+        "b.2.2": ("a.2",),
+        "c.2.2": ("b.2.2", "c.2.1"),
+        "d.2": ("c.2.2", "d.1"),
+        "e": ("a.1", "c.2.1", "d.2"),
+    }
+
+
+def test_automatic_names_keep_clear_of_given_ones(load):
+    network = load("input: [2, 4, 4]\nlayers:\n  - relu: {}\n  - relu: {name: relu_1}\n")
+    assert [node.name for node in network.nodes] == ["relu_2", "relu_1"]
+
+
+def test_settings_change_the_file(load):
+    network = load(TINY, batch=2, resolution=16, precision={"weight": 4}, width=0.5)
+    program = lower(network)
+    assert program.layers[0].input_shapes == ((2, 3, 16, 16),)
+    assert program.layers[0].output_shapes == ((2, 8, 8, 8),)
+    weights = [tensor for tensor in program.tensors if tensor.kind is Kind.WEIGHT]
+    assert {tensor.bits for tensor in weights} == {4}
+    assert weights[0].elements == 8 * 27 + 16
+    assert weights[0].bytes == (8 * 27 + 16) // 2
+
+
+def test_dotted_settings_and_nested_ones_agree(load):
+    dotted, nested = load(TINY, **{"precision.weight": 4}), load(TINY, precision={"weight": 4})
+    assert dotted.weight_bits == nested.weight_bits == 4
+    assert load(TINY, batch=None).tensors["input"].shape[0] == 1
+
+
+def test_width_rounds_down_but_not_to_nothing(load):
+    text = "input: [3, 4, 4]\nlayers:\n  - conv: {channels: 10, kernel: 1}\n"
+    channels = {
+        width: load(text, width=width).nodes[0].operator.channels for width in (0.7, 0.29, 0.01, 2)
+    }
+    assert channels == {0.7: 7, 0.29: 2, 0.01: 1, 2: 20}
+
+
+def test_a_tensor_occupies_whole_bytes(load):
+    program = lower(load("input: [3]\nlayers:\n  - relu: {}\n", precision={"feature_map": 3}))
+    assert program.tensors[0].bytes == 2  # ceil(3 x 3 / 8)
+
+
+def test_bias_unless_batch_norm_follows(load):
+    def params(lines: str) -> int:
+        program = lower(load("input: [3, 4, 4]\nlayers:\n" + lines))
+        return sum(total(layer.params) for layer in program.layers)
+
+    conv = "  - conv: {name: c, channels: 2, kernel: 1"
+    assert params(conv + "}\n") == 6 + 2
+    assert params(conv + ", bias: false}\n") == 6
+    assert params(conv + ", batch_norm: true}\n") == 6 + 4
+    assert params(conv + "}\n  - batch_norm: {}\n") == 6 + 4
+    assert params(conv + ", bias: true, batch_norm: true}\n") == 6 + 2 + 4
+
+
+def fused(load, lines: str) -> list[tuple[str, str, int]]:
+    """(operator, fused operators, vector operations) of each layer, on a 3 x 4 x 4 input."""
+    program = lower(load("input: [3, 4, 4]\nlayers:\n" + lines))
+    return [
+        (layer.op, "+".join(each.op for each in layer.fused), total(layer.vector_ops))
+        for layer in program.layers
+    ]
+
+
+CONV = "  - conv: {name: c, channels: 2, kernel: 1, bias: false}\n"  # 32 output elements
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (CONV + "  - batch_norm: {}\n  - relu: {}\n", [("conv", "batch_norm+relu", 0)]),
+        # an exponential is not free on the way out, but moves nothing
+        (CONV + "  - sigmoid: {}\n", [("conv", "sigmoid", 32 * 4)]),
+        # on the vector unit the way out is the vector unit itself
+        (
+            "  - max_pool: {kernel: 2}\n  - relu: {}\n",
+            [("max_pool", "relu", 12 * 3 + 12)],
+        ),
+        # after the activation there is no normalisation on the way out
+        (
+            CONV + "  - relu: {}\n  - batch_norm: {}\n",
+            [("conv", "relu", 0), ("batch_norm", "", 64)],
+        ),
+        (CONV + "  - relu: {}\n  - relu: {}\n", [("conv", "relu", 0), ("relu", "", 32)]),
+        # a second reader needs the unfused value
+        (
+            CONV + "  - relu: {name: r}\n  - add: {inputs: [c, r]}\n",
+            [("conv", "", 0), ("relu", "", 32), ("add", "", 32)],
+        ),
+        # what only copies or renames has no way out
+        (
+            "  - concat: {inputs: [input, input]}\n  - relu: {}\n",
+            [("concat", "", 0), ("relu", "", 96)],
+        ),
+        ("  - flatten: {}\n  - relu: {}\n", [("flatten", "", 0), ("relu", "", 48)]),
+        # nothing computes before the first layer
+        (
+            "  - relu: {}\n  - conv: {channels: 2, kernel: 1}\n",
+            [("relu", "", 48), ("conv", "bias", 0)],
+        ),
+    ],
+)
+def test_what_is_fused(lines, expected, load):
+    assert fused(load, lines) == expected
+
+
+def test_the_keys_of_a_layer_and_layers_of_their_own_are_one_thing(load):
+    keys = "  - conv: {name: c, channels: 2, kernel: 1, batch_norm: true, activation: relu}\n"
+    own = "  - conv: {name: c, channels: 2, kernel: 1}\n  - batch_norm: {}\n  - relu: {}\n"
+    assert fused(load, keys) == fused(load, own) == [("conv", "batch_norm+relu", 0)]
+
+
+def test_lives_of_tensors(load):
+    program = lower(load(TINY))
+    lives = {
+        each.name: (each.kind, each.first, each.last, each.readers) for each in program.tensors
+    }
+    assert lives["input"] == (Kind.INPUT, 0, 0, 1)
+    assert lives["stem.relu"] == (Kind.FEATURE_MAP, 0, 5, 2)
+    assert lives["softmax_1"] == (Kind.OUTPUT, 8, 8, 0)
+    assert lives["fully_connected_1.weights"] == (Kind.WEIGHT, 7, 7, 1)
+
+
+def test_a_tensor_read_twice_by_one_layer_has_one_reader(load):
+    program = lower(load("input: [3, 4, 4]\nlayers:\n  - add: {inputs: [input, input]}\n"))
+    assert program.tensors[0].readers == 1
+
+
+def test_lowering_is_done_once(load):
+    network = load(TINY)
+    assert lower(network) is lower(network)
+
+
+def test_counts_stay_exact_up_to_2_to_the_53(load):
+    def one_layer(units: int) -> str:
+        return f"input: [1]\nlayers:\n  - fully_connected: {{units: {units}, bias: false}}\n"
+
+    largest = (
+        2**53 // 8
+    )  # twice what the layer touches (its weights and its output) must stay below
+    assert total(lower(load(one_layer(largest))).layers[0].macs) == largest
+    with pytest.raises(CountError, match="64-bit"):
+        lower(load(one_layer(2**53 + 1)))
+
+
+def test_values_are_immutable(load):
+    network = load(TINY)
+    with pytest.raises(FrozenInstanceError):
+        network.name = "other"
+    with pytest.raises(FrozenInstanceError):
+        lower(network).layers[0].name = "other"
+
+
+def test_errors_say_what_a_program_can_catch(load):
+    with pytest.raises(GraphError):
+        load("input: [3, 4, 4]\nlayers:\n  - relu: {name: a, inputs: [a]}\n")
+    with pytest.raises(UnknownNameError) as caught:
+        load("input: [3, 4, 4]\nlayers:\n  - rleu: {}\n")
+    assert (caught.value.nearest, caught.value.line) == ("relu", 3)
+    assert caught.value.file.endswith("net.yaml")
+
+
+def test_yaml_values_are_those_of_version_1_2(load):
+    network = load("name: no\ninput: [0x3, 0o4, 4]\nlayers:\n  - relu: {name: 12:30}\n")
+    assert network.name == "no"
+    assert network.tensors["input"].shape == (1, 3, 4, 4)
+    assert network.nodes[0].name == "12:30"
+
+
+def test_aliases_and_null_attributes(load):
+    network = load(
+        "input: [3, 4, 4]\nlayers:\n"
+        "  - conv: &c {channels: 3, kernel: 1}\n  - conv: *c\n  - softmax:\n"
+    )
+    assert len(network.nodes) == 3
+
+
+def test_a_file_in_the_working_directory_wins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_network("mobilenet").name == "mobilenet"
+    Path("mobilenet.yaml").write_text(TINY)
+    assert load_network("mobilenet").name == load_network("mobilenet.yaml").name == "tiny"
+    Path("resnet18").mkdir()  # a folder of that name is no file
+    assert load_network("resnet18").name == "resnet18"
+
+
+def test_bundled_networks_are_found_with_or_without_suffix():
+    for name, path in catalog.bundled_networks().items():
+        assert catalog.find_network(name) == catalog.find_network(path.name) == path
+    for name, path in catalog.bundled_machines().items():
+        assert catalog.find_machine(name) == catalog.find_machine(f"{name}.yaml") == path
+
+
+def test_a_layer_table_with_names_vector_operations_and_batch(write):
+    path = write(
+        "net.csv",
+        "\ufefflayer,op,name,input_elements,output_elements,weights,macs,vector_ops\r\n"
+        "1,conv,first,10,20,30,40,0\r\n\r\n2,softmax,last,20,20,0,0,100\r\n",
+    )
+    program = lower(load_network(path, batch=3))
+    assert [layer.name for layer in program.layers] == ["first", "last"]
+    assert total(program.layers[0].macs) == 120
+    assert total(program.layers[0].params) == 30
+    assert total(program.layers[1].vector_ops) == 300
+    assert program.layers[0].input_shapes == ((3, 10),)

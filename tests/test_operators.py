@@ -1,0 +1,184 @@
+"""Each operator's shape rule and work against hand-worked numbers and nested loops."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perfsim.errors import ShapeError
+from perfsim.network.convolution import Conv, DepthwiseConv, FullyConnected
+from perfsim.network.elementwise import ACTIVATIONS, Add, BatchNorm, Mul, Softmax
+from perfsim.network.layout import Concat, Flatten
+from perfsim.network.operators import OPERATORS
+from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from perfsim.network.work import total
+
+IMAGE = (1, 3, 32, 32)
+
+# operator, input shapes, output shape, MACs, vector operations, parameters: worked by hand
+BY_HAND = [
+    (Conv(channels=16, kernel=3), [IMAGE], (1, 16, 32, 32), 442_368, 0, 448),
+    (Conv(channels=16, kernel=3, bias=False), [IMAGE], (1, 16, 32, 32), 442_368, 0, 432),
+    (Conv(channels=16, kernel=3, stride=2), [IMAGE], (1, 16, 16, 16), 110_592, 0, 448),
+    (Conv(channels=16, kernel=3, padding="valid"), [IMAGE], (1, 16, 30, 30), 388_800, 0, 448),
+    (Conv(channels=16, kernel=5, padding=1), [IMAGE], (1, 16, 30, 30), 1_080_000, 0, 1216),
+    (Conv(channels=8, kernel=[1, 3], padding=(0, 1)), [IMAGE], (1, 8, 32, 32), 73_728, 0, 80),
+    (Conv(channels=4, kernel=3, dilation=2, padding=2), [IMAGE], (1, 4, 32, 32), 110_592, 0, 112),
+    (
+        Conv(channels=4, kernel=3, dilation=4, padding="valid"),
+        [IMAGE],
+        (1, 4, 24, 24),
+        62_208,
+        0,
+        112,
+    ),
+    (Conv(channels=6, kernel=3, groups=3), [IMAGE], (1, 6, 32, 32), 55_296, 0, 60),
+    (Conv(channels=8, kernel=3), [(1, 4, 10)], (1, 8, 10), 960, 0, 104),
+    (Conv(channels=2, kernel=3, padding="valid"), [(1, 1, 4, 5, 6)], (1, 2, 2, 3, 4), 1296, 0, 56),
+    (Conv(channels=16, kernel=3), [(4, 3, 32, 32)], (4, 16, 32, 32), 4 * 442_368, 0, 448),
+    (DepthwiseConv(kernel=3), [IMAGE], (1, 3, 32, 32), 27_648, 0, 30),
+    (DepthwiseConv(kernel=3, stride=2, multiplier=2), [IMAGE], (1, 6, 16, 16), 13_824, 0, 60),
+    (FullyConnected(units=10), [(1, 64)], (1, 10), 640, 0, 650),
+    (FullyConnected(units=10, bias=False), [(2, 4, 3, 3)], (2, 10), 720, 0, 360),
+    (MaxPool(kernel=2), [IMAGE], (1, 3, 16, 16), 0, 768 * 3, 0),
+    (MaxPool(kernel=3, stride=2), [(1, 64, 112, 112)], (1, 64, 56, 56), 0, 200_704 * 8, 0),
+    (AvgPool(kernel=7, stride=1, padding="valid"), [(1, 256, 7, 7)], (1, 256, 1, 1), 0, 12_544, 0),
+    (GlobalAvgPool(), [(1, 1024, 7, 7)], (1, 1024, 1, 1), 0, 50_176, 0),
+    (GlobalMaxPool(), [(1, 1024, 7, 7)], (1, 1024, 1, 1), 0, 49_152, 0),
+    (BatchNorm(), [IMAGE], IMAGE, 0, 6144, 6),
+    (Add(), [IMAGE, IMAGE], IMAGE, 0, 3072, 0),
+    (Add(), [IMAGE, IMAGE, IMAGE], IMAGE, 0, 6144, 0),
+    (Mul(), [IMAGE, IMAGE], IMAGE, 0, 3072, 0),
+    (Softmax(), [(1, 1000)], (1, 1000), 0, 5000, 0),
+    (Concat(), [(1, 3, 8, 8), (1, 5, 8, 8)], (1, 8, 8, 8), 0, 0, 0),
+    (Flatten(), [(2, 3, 8, 8)], (2, 192), 0, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("operator", "inputs", "output", "macs", "vector_ops", "params"), BY_HAND)
+def test_by_hand(operator, inputs, output, macs, vector_ops, params):
+    shapes = tuple(inputs)
+    outputs = operator.output_shapes(shapes)
+    work = operator.work(shapes, outputs)
+    assert outputs == (output,)
+    assert (total(work.macs), total(work.vector_ops), total(work.params)) == (
+        macs,
+        vector_ops,
+        params,
+    )
+
+
+OPS_PER_ELEMENT = {
+    "relu": 1,  # max
+    "relu6": 2,  # max, min
+    "leaky_relu": 2,  # multiply, max
+    "hard_sigmoid": 4,  # multiply, add, max, min
+    "hard_swish": 5,  # hard_sigmoid, multiply
+    "sigmoid": 4,  # negate, exp, add, divide
+    "silu": 5,  # sigmoid, multiply
+    "tanh": 5,  # multiply, exp, add, divide, subtract
+    "gelu": 5,  # multiply, erf, add, multiply, multiply
+    "elu": 4,  # exp, subtract, multiply, select
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda each: each.name)
+def test_activations(activation):
+    work = activation().work((IMAGE,), (IMAGE,))
+    assert total(work.vector_ops) == 3072 * OPS_PER_ELEMENT[activation.name]
+    assert (work.macs, work.params) == ((), ())
+
+
+def test_every_operator_is_worked_by_hand():
+    tested = {row[0].name for row in BY_HAND} | set(OPS_PER_ELEMENT)
+    assert tested == set(OPERATORS)
+
+
+def test_every_operator_says_what_it_costs():
+    assert all(operator.cost for operator in OPERATORS.values())
+
+
+def loops(shape, channels, kernel, stride, pads, dilation, groups):
+    """(windows along each axis, multiplications) of a convolution, by walking over all of them."""
+    _, depth, *space = shape
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    starts = [
+        [s for s in range(-p, n + p) if (s + p) % step == 0 and s + r <= n + p]
+        for n, p, step, r in zip(space, pads, stride, reach, strict=True)
+    ]
+    multiplications = 0
+    for _ in range(channels):
+        for _ in itertools.product(*starts):
+            for _ in itertools.product(*map(range, kernel)):
+                multiplications += depth // groups
+    return tuple(map(len, starts)), multiplications
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_convolutions_against_loops(data):
+    axes = data.draw(st.integers(1, 3))
+    each = st.lists(st.integers(1, 3), min_size=axes, max_size=axes).map(tuple)
+    kernel, stride, dilation = data.draw(each), data.draw(each), data.draw(each)
+    pads = data.draw(st.lists(st.integers(0, 2), min_size=axes, max_size=axes).map(tuple))
+    space = data.draw(st.lists(st.integers(1, 7), min_size=axes, max_size=axes))
+    groups = data.draw(st.integers(1, 2))
+    shape = (1, 2 * groups, *space)
+    conv = Conv(3 * groups, kernel, stride, pads, dilation, groups, bias=False)
+    windows, multiplications = loops(shape, 3 * groups, kernel, stride, pads, dilation, groups)
+    if 0 in windows:
+        with pytest.raises(ShapeError):
+            conv.output_shapes((shape,))
+        return
+    outputs = conv.output_shapes((shape,))
+    assert outputs == ((1, 3 * groups, *windows),)
+    assert total(conv.work((shape,), outputs).macs) == multiplications
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 7), st.integers(1, 5))
+def test_same_padding_gives_a_window_per_stride(size, kernel, stride):
+    (output,) = Conv(1, kernel, stride).output_shapes(((1, 1, size),))
+    assert output[2] == len(range(0, size, stride))
+
+
+def test_two_spellings_one_result():
+    """A 1 x 1 convolution is a fully connected layer per pixel; depthwise is one group a channel."""
+    shape = (1, 8, 5, 5)
+    pointwise = Conv(16, 1)
+    outputs = pointwise.output_shapes((shape,))
+    per_pixel = FullyConnected(16)
+    assert total(pointwise.work((shape,), outputs).macs) == 25 * total(
+        per_pixel.work(((1, 8),), ((1, 16),)).macs
+    )
+    depthwise, grouped = DepthwiseConv(3), Conv(8, 3, groups=8)
+    assert depthwise.output_shapes((shape,)) == grouped.output_shapes((shape,))
+    assert total(depthwise.work((shape,), (shape,)).macs) == total(
+        grouped.work((shape,), (shape,)).macs
+    )
+    assert total(depthwise.work((shape,), (shape,)).params) == total(
+        grouped.work((shape,), (shape,)).params
+    )
+
+
+def test_batch_multiplies_work_but_not_parameters():
+    for operator, inputs, *_ in BY_HAND:
+        one = tuple(inputs)
+        three = tuple((3 * shape[0], *shape[1:]) for shape in one)
+        work_one = operator.work(one, operator.output_shapes(one))
+        work_three = operator.work(three, operator.output_shapes(three))
+        assert total(work_three.macs) == 3 * total(work_one.macs)
+        assert total(work_three.vector_ops) == 3 * total(work_one.vector_ops)
+        assert total(work_three.params) == total(work_one.params)
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=lambda each: each.name)
+def test_operators_compare_by_value(operator):
+    arguments = {"channels": 4, "kernel": 3, "units": 4}
+    names = getattr(operator, "__dataclass_fields__", {})
+    chosen = {key: value for key, value in arguments.items() if key in names}
+    assert operator(**chosen) == operator(**chosen)
+    assert operator(**chosen) != object()

@@ -1,0 +1,354 @@
+"""The contract that every placement policy obeys, and each policy's own rule worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import TINY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perfsim import catalog, load_hardware, load_network, lower, simulate, simulate_array
+from perfsim.hardware.machine import Machine
+from perfsim.network.convolution import Conv
+from perfsim.network.elementwise import Add, Relu
+from perfsim.network.graph import Node, Tensor, build_network
+from perfsim.network.layout import Concat
+from perfsim.placement import PLACEMENTS
+from perfsim.placement.liveness import thresholds_of
+from perfsim.program import Kind
+from perfsim.timing.kernel import TIMINGS
+
+NETWORKS = {name: load_network(name) for name in catalog.bundled_networks()}
+MACHINES = {name: load_hardware(name) for name in catalog.bundled_machines()}
+SIZES = [16_000, 64_000, 100_001, 256_000, 500_000, 1_000_000, 3_000_000, 64_000_000]
+POLICIES = {policy.name: policy for policy in PLACEMENTS}
+MONOTONE = [name for name in POLICIES if name != "accumulate"]  # its published rule is not
+
+policies = pytest.mark.parametrize("policy", POLICIES)
+networks = pytest.mark.parametrize("network", NETWORKS)
+
+
+def machine(sram_bytes: int, rate: float = 1e9) -> Machine:
+    return Machine("m", sram_bytes, rate, 1e3 * rate, 10 * rate)
+
+
+def compulsory_bytes(program, *, output: bool = True) -> int:
+    """What must cross the bus once: weights, the network's inputs and, mostly, its outputs."""
+    kinds = {Kind.WEIGHT, Kind.INPUT} | ({Kind.OUTPUT} if output else set())
+    return sum(tensor.bytes for tensor in program.tensors if tensor.kind in kinds)
+
+
+@policies
+@networks
+def test_capacity_traffic_and_sums(policy, network):
+    program = lower(NETWORKS[network])
+    for size in SIZES:
+        result = simulate(NETWORKS[network], machine(size), placement=policy)
+        columns, totals = result.columns, result.totals
+        # `accumulate` prints what is in use before an overflow is sent to DDR, and leaves the output on chip.
+        if policy != "accumulate":
+            assert totals.peak_sram_bytes <= size
+        least = compulsory_bytes(program, output=policy != "accumulate")
+        assert totals.ddr_bytes >= least
+        if size == SIZES[-1] and policy != "accumulate":
+            assert totals.ddr_bytes == least
+        assert totals.ddr_bytes == sum(columns["ddr_bytes"])
+        assert totals.ddr_read_bytes == sum(columns["ddr_read_bytes"])
+        assert totals.ddr_write_bytes == sum(columns["ddr_write_bytes"])
+
+
+@policies
+@networks
+def test_every_location_is_one_of_two(policy, network):
+    table = simulate(NETWORKS[network], machine(200_000), placement=policy).table
+    for column in ("input_location", "output_location", "weight_location"):
+        places = set(";".join(table[column]).split(";"))
+        assert places <= {"internal", "external", ""}
+    assert (table["weight_location"].eq("") == table["params"].eq(0)).all()
+
+
+@pytest.mark.parametrize("policy", MONOTONE)
+@networks
+def test_internal_tensors_fit_at_every_step(policy, network):
+    """Counted anew from the locations: what is internal and live never exceeds the memory."""
+    program = lower(NETWORKS[network])
+    for size in SIZES:
+        columns = simulate(NETWORKS[network], machine(size), placement=policy).columns
+        internal: dict[int, tuple[int, int]] = {}
+        for position, layer in enumerate(program.layers):
+            for tensors, name in ((layer.reads, "input"), (layer.writes, "output")):
+                places = columns[f"{name}_location"][position].split(";")
+                for index, place in zip(tensors, places, strict=True):
+                    if place == "internal":
+                        first = internal.get(index, (position, position))[0]
+                        internal[index] = (first, position)
+        for position, layer in enumerate(program.layers):
+            live = sum(
+                program.tensors[index].bytes
+                for index, (first, last) in internal.items()
+                if first <= position <= last
+            )
+            if columns["weight_location"][position] == "internal":
+                live += sum(program.tensors[index].bytes for index in layer.weights)
+            assert live <= size
+            assert live == columns["sram_used_bytes"][position]
+
+
+@pytest.mark.parametrize("policy", MONOTONE)
+@pytest.mark.parametrize("timing", [each.name for each in TIMINGS])
+@networks
+def test_more_memory_is_never_slower(policy, timing, network):
+    sizes = np.unique(np.geomspace(1_000, 64_000_000, 200).astype(np.int64))
+    totals = simulate_array(NETWORKS[network], machine(sizes), policy, timing)
+    assert (np.diff(totals.ddr_bytes) <= 0).all()
+    assert (np.diff(totals.total_s) <= 0).all()
+
+
+def test_accumulate_is_excused_because_its_rule_is_not_monotone():
+    """The example of docs/model.md: 50 KB more, and the overflow comes at a costlier layer."""
+    network = load_network("mobilenet_printed", precision={"weight": 1})
+    small, large = (
+        simulate(network, load_hardware("1MB_1GBs_1TF", sram=size)).totals.total_s
+        for size in ("550 KB", "600 KB")
+    )
+    assert large > small
+
+
+@policies
+@pytest.mark.parametrize("timing", [each.name for each in TIMINGS])
+@networks
+def test_faster_parts_are_never_slower(policy, timing, network):
+    base = MACHINES["1MB_1GBs_1TF"]
+    before = simulate(NETWORKS[network], base, policy, timing).totals.total_s
+    for key in ("ddr_bytes_per_s", "matrix_flops", "vector_flops"):
+        numbers = dict(
+            zip(
+                ("sram_bytes", "ddr_bytes_per_s", "matrix_flops", "vector_flops"),
+                base.numbers,
+                strict=True,
+            )
+        )
+        faster = Machine("faster", **numbers | {key: numbers[key] * 1.1})
+        assert simulate(NETWORKS[network], faster, policy, timing).totals.total_s <= before
+
+
+@policies
+@pytest.mark.parametrize("timing", [each.name for each in TIMINGS])
+@networks
+def test_all_rates_times_k_gives_all_times_over_k(policy, timing, network):
+    """Exactly, since k is a power of two."""
+    slow = simulate(NETWORKS[network], machine(300_000, 1e9), policy, timing)
+    fast = simulate(NETWORKS[network], machine(300_000, 8e9), policy, timing)
+    for column in ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s"):
+        assert slow.columns[column] == [8 * each for each in fast.columns[column]]
+    assert slow.totals.total_s == 8 * fast.totals.total_s
+    assert slow.columns["ddr_bytes"] == fast.columns["ddr_bytes"]
+
+
+@policies
+@pytest.mark.parametrize("timing", [each.name for each in TIMINGS])
+@networks
+def test_a_single_run_equals_the_array(policy, timing, network):
+    """Bit for bit, over random machines and the bundled ones."""
+    random = np.random.default_rng(7)
+    names = ("sram_bytes", "ddr_bytes_per_s", "matrix_flops", "vector_flops")
+    bundled = [each.numbers for each in MACHINES.values()]
+    columns = [np.array(column) for column in zip(*bundled, strict=True)]
+    low = (10_000, 1e8, 1e10, 1e9)
+    many = {
+        name: np.concatenate([column, random.uniform(least, 1000 * least, 20).astype(column.dtype)])
+        for name, column, least in zip(names, columns, low, strict=True)
+    }
+    totals = simulate_array(NETWORKS[network], Machine("many", **many), policy, timing)
+    for index in range(len(many["sram_bytes"])):
+        one = {name: many[name][index].item() for name in names}
+        single = simulate(NETWORKS[network], Machine("one", **one), policy, timing).totals
+        for name in ("ddr_s", "matrix_s", "vector_s", "compute_s", "total_s"):
+            assert getattr(totals, name)[index] == getattr(single, name)
+        assert totals.ddr_bytes[index] == single.ddr_bytes
+        assert totals.peak_sram_bytes[index] == single.peak_sram_bytes
+
+
+def test_an_array_may_vary_one_number_only():
+    network = NETWORKS["mobilenet"]
+    rates = np.array([1e9, 2e9, 4e9])
+    totals = simulate_array(network, Machine("rates", 10**6, rates, 1e12, 1e10))
+    assert totals.total_s.shape == totals.ddr_bytes.shape == totals.matrix_s.shape == (3,)
+    for index, rate in enumerate(rates):
+        single = simulate(network, Machine("one", 10**6, float(rate), 1e12, 1e10)).totals
+        assert totals.total_s[index] == single.total_s
+
+
+@st.composite
+def random_networks(draw):
+    """Small networks with branches: every layer reads one or two of the feature maps before it."""
+    channels = draw(st.integers(1, 4))
+    names = ["input"]
+    nodes = []
+    for index in range(draw(st.integers(1, 8))):
+        name = f"n{index}"
+        kind = draw(st.sampled_from(["conv", "relu", "add", "double"]))
+        first, second = draw(st.sampled_from(names)), draw(st.sampled_from(names))
+        operator, inputs = {
+            "conv": (Conv(channels, 3), (first,)),
+            "relu": (Relu(), (first,)),
+            "add": (Add(), (first, second)),
+            "double": (Conv(channels, 1, bias=False), (first,)),
+        }[kind]
+        nodes.append(Node(name, operator, inputs, (name,)))
+        names.append(name)
+    if draw(st.booleans()):
+        nodes.append(Node("all", Concat(), (names[-1], names[0]), ("all",)))
+    size = draw(st.integers(1, 6))
+    return build_network(
+        "random",
+        [Tensor("input", (1, channels, size, size), 8)],
+        nodes,
+        feature_map_bits=draw(st.sampled_from([1, 8, 16])),
+        weight_bits=draw(st.sampled_from([1, 4, 8])),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(random_networks(), st.sampled_from(MONOTONE))
+def test_random_networks_keep_the_contract(network, policy):
+    program = lower(network)
+    ample = sum(tensor.bytes for tensor in program.tensors)
+    sizes = np.unique(np.append(np.arange(1, ample, 7), ample))
+    traffic = simulate_array(network, machine(sizes), policy)
+    assert (np.diff(traffic.ddr_bytes) <= 0).all()
+    assert (traffic.peak_sram_bytes <= sizes).all()
+    assert (traffic.ddr_bytes >= compulsory_bytes(program)).all()
+    assert traffic.ddr_bytes[-1] == compulsory_bytes(program)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_networks(), st.integers(1, 2000))
+def test_random_networks_accumulate_as_the_rule_says(network, size):
+    """Without an overflow: everything stays, weights move twice, inputs come in."""
+    program = lower(network)
+    columns = simulate(network, machine(10**9), placement="accumulate").columns
+    used = 0
+    seen: set[int] = set()
+    for position, layer in enumerate(program.layers):
+        touched = {*layer.reads, *layer.writes, *layer.weights} - seen
+        used += sum(program.tensors[index].bytes for index in touched)
+        seen |= touched
+        inputs = [index for index in touched if program.tensors[index].kind is Kind.INPUT]
+        weights = sum(program.tensors[index].bytes for index in layer.weights)
+        assert columns["sram_used_bytes"][position] == used
+        assert columns["ddr_bytes"][position] == 2 * weights + sum(
+            program.tensors[index].bytes for index in inputs
+        )
+    assert simulate(network, machine(size), placement="accumulate").totals.ddr_bytes > 0
+
+
+CHAIN = """\
+layer,op,input_elements,output_elements,weights,macs
+1,conv,100,60,10,1000
+2,conv,60,80,20,2000
+3,conv,80,20,30,3000
+"""
+
+
+@pytest.fixture
+def chain(write):
+    return load_network(write("chain.csv", CHAIN))
+
+
+def test_liveness_thresholds_by_hand(chain):
+    """docs/model.md. Live bytes: 160, 140, 100. The input leaves at 160, the second map at 140, and then
+    the first layer holds 60 and the third 20."""
+    program = lower(chain)
+    thresholds = dict(
+        zip([tensor.name for tensor in program.tensors], thresholds_of(program), strict=True)
+    )
+    assert thresholds["input"] == 160
+    assert thresholds["conv_2"] == 140
+    assert thresholds["conv_1"] == 60
+    assert thresholds["conv_3"] == 20
+
+
+# SRAM -> per layer (bytes in use, read, written), worked by hand in docs/model.md
+BY_HAND = {
+    1000: [(170, 110, 0), (160, 20, 0), (130, 30, 20)],
+    150: [(70, 110, 0), (140, 20, 0), (130, 30, 20)],
+    100: [(70, 110, 0), (80, 20, 80), (50, 110, 20)],
+    50: [(10, 110, 60), (20, 80, 80), (50, 110, 20)],
+    5: [(0, 110, 60), (0, 80, 80), (0, 110, 20)],
+}
+
+
+@pytest.mark.parametrize("size", BY_HAND)
+def test_liveness_by_hand(size, chain):
+    columns = simulate(chain, machine(size), placement="liveness").columns
+    names = ("sram_used_bytes", "ddr_read_bytes", "ddr_write_bytes")
+    assert list(zip(*(columns[name] for name in names), strict=True)) == BY_HAND[size]
+
+
+def test_liveness_locations_by_hand(chain):
+    columns = simulate(chain, machine(100), placement="liveness").columns
+    assert columns["input_location"] == ["external", "internal", "external"]
+    assert columns["output_location"] == ["internal", "external", "internal"]
+    assert columns["weight_location"] == ["internal", "internal", "internal"]
+
+
+def test_a_spilled_map_comes_back_for_each_reader(load):
+    """Two readers: one write, two reads; the input, read once, costs one read wherever it lies."""
+    network = load(
+        "input: [1, 10, 10]\nlayers:\n"
+        "  - conv: {name: a, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: b, channels: 1, kernel: 1, bias: false}\n"
+        "  - add: {inputs: [a, b]}\n"
+    )
+    totals = simulate(network, machine(1), placement="liveness").totals
+    assert totals.ddr_read_bytes == 100 + 1 + (100 + 1) + (100 + 100)
+    assert totals.ddr_write_bytes == 100 + 100 + 100
+
+
+def test_accumulate_by_hand(chain):
+    """150 bytes: 170 in use at layer 1 overflows; afresh 60 + 80 + 20 overflows; afresh 130 does not."""
+    columns = simulate(chain, machine(150), placement="accumulate").columns
+    assert columns["sram_used_bytes"] == [170, 160, 130]
+    assert columns["ddr_bytes"] == [100 + 170 + 10, 160 + 20, 2 * 30]
+
+
+def test_accumulate_reads_again_what_an_overflow_sent_away(load):
+    """A skip over an overflow: `a` leaves with everything at layer 2, layer 3 need not read b, layer 4 reads a."""
+    network = load(
+        "input: [1, 10, 10]\nlayers:\n"
+        "  - conv: {name: a, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: b, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: c, channels: 1, kernel: 1, bias: false}\n"
+        "  - add: {inputs: [a, c]}\n"
+    )
+    columns = simulate(network, machine(301), placement="accumulate").columns
+    # input + a + weight = 201; + b + weight = 302: overflow; afresh b + c + weight = 201; + a + output = 401
+    assert columns["sram_used_bytes"] == [201, 302, 201, 401]
+    assert columns["ddr_read_bytes"] == [100 + 1, 1, 1, 100]
+    assert columns["ddr_write_bytes"] == [1, 302, 1, 401]
+
+
+def test_views_move_nothing(load):
+    """flatten between two layers: the same bytes, no movement, and the map lives on to its reader."""
+    plain = "input: [2, 4, 4]\nlayers:\n  - conv: {channels: 4, kernel: 3}\n"
+    head = "  - fully_connected: {units: 5}\n"
+    with_view, without = load(plain + "  - flatten: {}\n" + head), load(plain + head)
+    for policy in POLICIES:
+        for size in (10, 90, 1000):
+            viewed = simulate(with_view, machine(size), placement=policy)
+            direct = simulate(without, machine(size), placement=policy)
+            assert viewed.totals.ddr_bytes == direct.totals.ddr_bytes
+            assert viewed.totals.total_s == direct.totals.total_s
+            row = viewed.table.iloc[1]
+            assert (row["op"], row["ddr_bytes"], row["layer_s"]) == ("flatten", 0, 0)
+            assert row["input_location"] == viewed.table.iloc[0]["output_location"]
+
+
+def test_every_policy_explains_every_layer(load):
+    network = load(TINY)
+    for policy in PLACEMENTS:
+        result = simulate(network, machine(20_000), placement=policy.name)
+        for position in range(len(result.program.layers)):
+            assert policy.explain(result.program, result.placement, position)

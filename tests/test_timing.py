@@ -1,0 +1,103 @@
+"""The kernel: its formulas by hand, their texts, and the folds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from perfsim import Machine, load_hardware, load_network, simulate
+from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.hardware.machine import NUMBERS
+from perfsim.timing.kernel import BOUNDS, TIMINGS, fold, layer_times, timing_policy
+
+MACHINE = Machine("m", 10**6, 1e9, 1e12, 1e10)
+
+
+# ddr_bytes, macs, vector_ops -> ddr, matrix, vector [s], serial (time, bound), overlap (time, bound)
+@pytest.mark.parametrize(
+    ("ddr_bytes", "macs", "vector_ops", "terms", "serial", "overlap"),
+    [
+        (1e6, 5e8, 1e7, (1e-3, 1e-3, 1e-3), (3e-3, "ddr"), (2e-3, "matrix")),
+        (3e6, 5e8, 1e7, (3e-3, 1e-3, 1e-3), (5e-3, "ddr"), (3e-3, "ddr")),
+        (1e6, 1e9, 1e7, (1e-3, 2e-3, 1e-3), (4e-3, "matrix"), (3e-3, "matrix")),
+        (1e6, 0, 2e7, (1e-3, 0, 2e-3), (3e-3, "vector"), (2e-3, "vector")),
+        (4e6, 1e9, 3e7, (4e-3, 2e-3, 3e-3), (9e-3, "ddr"), (5e-3, "vector")),
+        (0, 0, 0, (0, 0, 0), (0, "ddr"), (0, "ddr")),
+    ],
+)
+def test_by_hand(ddr_bytes, macs, vector_ops, terms, serial, overlap):
+    for name, (seconds, bound) in (("serial", serial), ("overlap", overlap)):
+        times = layer_times(ddr_bytes, macs, vector_ops, MACHINE, timing_policy(name))
+        assert (times.ddr_s, times.matrix_s, times.vector_s) == pytest.approx(terms)
+        assert times.layer_s == pytest.approx(seconds)
+        assert BOUNDS[int(times.bound)] == bound
+
+
+def test_the_texts_of_the_formulas_say_what_the_functions_do():
+    random = np.random.default_rng(3)
+    for policy in TIMINGS:
+        for formula in policy.formulas:
+            code = compile(formula.text, formula.symbol, "eval")
+            names = [name for name in code.co_names if name != "max"]
+            for _ in range(20):
+                values = dict(zip(names, random.uniform(1, 1e6, len(names)), strict=True))
+                expected = eval(code, {"max": max}, values)
+                assert formula.function(*values.values()) == expected
+
+
+def test_the_documentation_has_every_formula():
+    model = (ROOT / "docs/model.md").read_text()
+    for policy in TIMINGS:
+        for formula in policy.formulas:
+            assert f"{formula.symbol} = {formula.text}" in model
+
+
+def test_fold_adds_one_after_the_other():
+    values = np.random.default_rng(5).uniform(0, 1, 1000)
+    expected = 0.0
+    for value in values.tolist():
+        expected += value
+    assert fold(values) == expected
+    assert fold(np.stack([values, values], axis=1)).tolist() == [expected, expected]
+
+
+def test_the_totals_are_the_sums_of_the_rows():
+    result = simulate(load_network("resnet18"), load_hardware("1MB_2GBs_2TF"))
+    for total, column in (("total_s", "layer_s"), ("ddr_s", "ddr_s"), ("compute_s", "compute_s")):
+        assert getattr(result.totals, total) == pytest.approx(
+            math.fsum(result.columns[column]), rel=1e-14
+        )
+
+
+def test_overlap_lies_between_the_largest_term_and_serial():
+    network = load_network("resnet18")
+    for name in ("256KB_1GBs_0.5TF", "16MB_16GBs_16TF"):
+        machine = load_hardware(name)
+        serial = simulate(network, machine, timing="serial").totals
+        overlap = simulate(network, machine, timing="overlap").totals
+        assert max(overlap.ddr_s, overlap.compute_s) <= overlap.total_s <= serial.total_s
+
+
+def test_unknown_policies():
+    with pytest.raises(UnknownNameError, match="did you mean 'serial'"):
+        simulate(load_network("mobilenet"), MACHINE, timing="serail")
+    with pytest.raises(UnknownNameError, match="did you mean 'liveness'"):
+        simulate(load_network("mobilenet"), MACHINE, placement="livenes")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, math.nan])
+def test_machines_made_in_python_are_checked_too(number, value):
+    numbers = dict(zip(NUMBERS, MACHINE.numbers, strict=True)) | {number: value}
+    with pytest.raises(InvalidValueError, match=number):
+        Machine("wrong", **numbers)
+    with pytest.raises(InvalidValueError, match=number):
+        Machine("wrong", **numbers | {number: np.array([1.0, value])})
+
+
+def test_simulate_wants_one_machine():
+    with pytest.raises(InvalidValueError, match="simulate_array"):
+        simulate(load_network("mobilenet"), Machine("two", np.array([1, 2]), 1e9, 1e12, 1e10))
