@@ -158,13 +158,14 @@ def _list_position(container: list[Any], key: Key) -> int | None:
 class _Open:
     """A mapping or list that is being read."""
 
-    __slots__ = ("anchor", "key", "line", "value", "values")
+    __slots__ = ("anchor", "key", "key_line", "line", "value", "values")
 
     def __init__(self, value: dict[str, Any] | list[Any], anchor: str | None, line: int) -> None:
         self.value = value
         self.anchor = anchor
-        self.line = line
+        self.line = line  # where its parent has it: that of its key or list entry
         self.key: str | None = None  # of a mapping: the key whose value comes next
+        self.key_line = line
         self.values = 1  # how many values it holds with all aliases written out
 
 
@@ -174,6 +175,7 @@ class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
+        # The lines, from 1, of keys and entries that do not stand on the line of what holds them.
         self.lines: dict[tuple[int, Key], int] = {}
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[object, int]] = {}
@@ -211,7 +213,7 @@ class _Reader:
                 new: dict[str, Any] | list[Any] = {} if kind is yaml.MappingStartEvent else []
                 if event.anchor:
                     self._anchors.pop(event.anchor, None)  # unfinished: it cannot hold itself
-                self._stack.append(_Open(new, event.anchor, line))
+                self._stack.append(_Open(new, event.anchor, self._recorded_line(line)))
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 done = self._stack.pop()
                 if done.anchor:
@@ -226,6 +228,13 @@ class _Reader:
                 documents += 1
                 if documents > 1:
                     raise self._error("a second document starts here", event.start_mark.line)
+
+    def _recorded_line(self, line: int) -> int:
+        """Where the parent of a mapping or list that starts at `line` has it."""
+        if not self._stack:
+            return 0
+        top = self._stack[-1]
+        return line if top.key is None else top.key_line
 
     def _scalar(self, event: Any) -> None:
         line = event.start_mark.line
@@ -261,18 +270,21 @@ class _Reader:
                 f"the aliases stand for more than {MAX_VALUES:,} values when written out", line
             )
         if isinstance(top.value, list):
-            self.lines[id(top.value), len(top.value)] = line + 1
+            if line != top.line:
+                self.lines[id(top.value), len(top.value)] = line + 1
             top.value.append(value)
         elif top.key is None:
             if not isinstance(value, str):
                 raise self._error(f"a key must be text; found {describe(value)}", line)
             if value in top.value:
-                first = self.lines[id(top.value), value]
+                first = self.lines.get((id(top.value), value), top.line + 1)
                 raise self._error(
                     f"the key '{value}' is repeated; it stands at line {first} too", line
                 )
             top.key = value
-            self.lines[id(top.value), value] = line + 1
+            top.key_line = line
+            if line != top.line:
+                self.lines[id(top.value), value] = line + 1
             top.value[value] = None  # taken; the value follows
         else:
             top.value[top.key] = value

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from perfsim.errors import CountError
+from perfsim.garbage import collection_paused
 from perfsim.network.graph import Network, Node
 from perfsim.network.operator import Exit, Unit
-from perfsim.network.work import Count, Shape, elements, total
+from perfsim.network.work import Count, Shape, Work, elements, total
 from perfsim.per_object import per_object
 
 LARGEST_COUNT = 2**53  # the largest range in which 64-bit floats hold every whole number
@@ -139,7 +140,8 @@ def lower(network: Network) -> Program:
 
     Raises CountError, naming the layer, when a count would not be exact as a 64-bit number.
     """
-    return _Assembly(network, _fuse(network)).program()
+    with collection_paused():
+        return _Assembly(network, _fuse(network)).program()
 
 
 def _fuse(network: Network) -> list[_Draft]:
@@ -150,8 +152,11 @@ def _fuse(network: Network) -> list[_Draft]:
             readers[name] = readers.get(name, 0) + 1
     drafts: list[_Draft] = []
     producer: dict[str, _Draft] = {}
+    known: dict[tuple[object, ...], Work] = {}  # networks repeat their blocks
     for node in network.nodes:
-        work = network.work(node)
+        shapes = network.shapes(node.inputs)
+        work = known.get((node.operator, shapes)) or network.work(node)
+        known[node.operator, shapes] = work
         before = producer.get(node.inputs[0])
         if before is not None and readers[node.inputs[0]] == 1 and _fits_behind(node, before):
             operator = node.operator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim import catalog
 from perfsim.errors import FileError
+from perfsim.garbage import collection_paused
 
 if TYPE_CHECKING:
     from perfsim.network.graph import Network
@@ -48,6 +49,7 @@ def _read_yaml(path: Path, settings: Mapping[str, Any], option: str) -> Network:
     from perfsim.network.yaml_reader import read_network
     from perfsim.settings import apply_settings
 
-    document = read_document(path)
-    apply_settings(document, settings, option=option)
-    return read_network(document)
+    with collection_paused():
+        document = read_document(path)
+        apply_settings(document, settings, option=option)
+        return read_network(document)

@@ -11,7 +11,7 @@ in DDR on the others, for its whole life. The thresholds do not depend on the ma
 Which one: first those that cost nothing (a network input that has one reader, an output that has none: they cross the
 bus once wherever they lie); then the one whose next use is furthest (Belady, IBM Systems Journal 5(2), 1966); of
 equals the one with fewest extra transfers, then the larger, then the earlier. Measured on the bundled networks at 14
-sizes from 64 KB to 2 MB, the extra traffic is 4 to 9 % above the least that any choice of whole lives has.
+sizes from 64 KB to 2 MB, the extra traffic is 5 to 9 % above the least that any choice of whole lives has.
 
 So the set of internal feature maps only grows with the memory, and with it nothing moves more: more memory is
 never slower. Weights are streamed in once per inference. They are internal, as a whole, where the feature maps leave

@@ -1,0 +1,156 @@
+"""Imports go one way, libraries stay in their place, and the public names are complete."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from conftest import ROOT
+
+import perfsim
+
+PACKAGE = ROOT / "perfsim"
+
+# From the top down; a module may import from its own level and from those below it.
+LEVELS = (
+    ("cli", "__main__"),
+    ("report",),
+    ("simulate",),
+    ("result",),
+    ("timing", "placement"),
+    ("program",),
+    ("frontends",),
+    ("hardware.profile", "network"),
+    ("hardware",),
+    ("settings", "validation", "catalog"),
+    ("document",),
+    ("errors", "garbage", "per_object", "__init__"),
+)
+
+# Where each library may be imported at all.
+HOMES = {
+    "pydantic": {
+        "validation",
+        "hardware.profile",
+        "network.file_schema",
+        "frontends.layer_table",
+    },
+    "yaml": {"document"},
+    "networkx": {"network.graph"},
+    "pandas": {"result", "simulate"},
+    "pyarrow": {"report.sheet"},
+    "numpy": {
+        "cli",
+        "hardware.machine",
+        "placement.placement",
+        "placement.liveness",
+        "placement.accumulate",
+        "timing.kernel",
+        "simulate",
+    },
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[-1] == "__init__" and len(parts) > 1:
+            parts = parts[:-1]
+        found[".".join(parts)] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+def level(module: str) -> int:
+    """The first level that names the module, exactly or as its package."""
+    exact = [index for index, names in enumerate(LEVELS) if module in names]
+    package = [
+        index for index, names in enumerate(LEVELS) if module.split(".", maxsplit=1)[0] in names
+    ]
+    return (exact or package)[0]
+
+
+def test_imports_go_one_way():
+    known = modules()
+    for module, path in known.items():
+        if module == "__init__":
+            continue  # the public names, loaded when they are used
+        for name in imports(path):
+            target = name.removeprefix("perfsim.")
+            if name.startswith("perfsim.") and target in known:
+                assert level(target) >= level(module), f"{module} imports {target}"
+
+
+def test_libraries_are_imported_where_they_belong_and_nowhere_else():
+    for module, path in modules().items():
+        for name in imports(path):
+            library = name.split(".")[0]
+            if library in HOMES:
+                assert module in HOMES[library], f"{module} imports {library}"
+
+
+def test_the_core_does_not_print_exit_or_read_the_command_line():
+    for module, path in modules().items():
+        if module.startswith("cli") or module == "__main__":
+            continue
+        tree = ast.parse(path.read_text())
+        called = {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not called & {"print", "exit", "input", "eval", "exec"}, module
+        assert "sys" not in imports(path), module
+
+
+def test_only_the_kernel_divides_by_a_rate():
+    """A formula has one home: nothing else divides by a machine's number."""
+    for module, path in modules().items():
+        if module == "timing.kernel":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.FloorDiv):
+                names = {
+                    each.attr for each in ast.walk(node.right) if isinstance(each, ast.Attribute)
+                }
+                names |= {each.id for each in ast.walk(node.right) if isinstance(each, ast.Name)}
+                rates = {name for name in names if name.endswith(("_per_s", "_flops"))}
+                assert not rates, (module, ast.unparse(node))
+
+
+def test_files_can_be_read_in_one_sitting():
+    for module, path in modules().items():
+        assert len(path.read_text().splitlines()) <= 320, module
+
+
+def test_public_names_are_complete_and_exist():
+    homes = set(perfsim._HOMES)
+    assert set(perfsim.__all__) == homes | {"__version__"}
+    assert len(perfsim.__all__) == len(set(perfsim.__all__))
+    for name in perfsim.__all__:
+        assert getattr(perfsim, name) is not None
+    assert dir(perfsim) == sorted(perfsim.__all__)
+
+
+def test_every_public_thing_says_what_it_is():
+    for name in perfsim.__all__:
+        if name != "__version__":
+            assert getattr(perfsim, name).__doc__
+
+
+def test_no_check_of_input_is_an_assert():
+    for module, path in modules().items():
+        asserts = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+        ]
+        assert not asserts, module
