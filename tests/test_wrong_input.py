@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -356,11 +355,13 @@ def test_a_format_that_cannot_be_read_says_so(perfsim_cli, write):
     )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file(perfsim_cli, write):
+def test_an_unreadable_file(perfsim_cli, write, monkeypatch):
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
     path = write("net.yaml", TINY)
-    Path(path).chmod(0)
-    one_error(perfsim_cli("run", path, "--hw", "1MB_1GBs_1TF"), "cannot be read")
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    one_error(perfsim_cli("run", path, "--hw", "1MB_1GBs_1TF"), "net.yaml: cannot be read: Perm")
 
 
 SETTINGS = {
