@@ -78,6 +78,23 @@ def test_csv_json_parquet_and_the_data_frame_agree(perfsim_cli, tmp_path):
             assert other[column].tolist() == frame[column].tolist()
 
 
+def test_lines_end_as_on_unix_and_text_is_utf_8(perfsim_cli, tmp_path):
+    out = perfsim_cli(*RUN, "--format", "csv", "-o", "a.csv").out
+    assert "\r" not in out
+    assert (tmp_path / "a.csv").read_bytes() == out.encode()
+
+
+def test_a_file_is_replaced_as_a_whole(perfsim_cli, tmp_path):
+    """By a rename: whoever has the old file open goes on reading the old one."""
+    old = tmp_path / "a.csv"
+    old.write_text("old")
+    with old.open() as reader:
+        perfsim_cli(*RUN, "-o", "a.csv", "--quiet")
+        assert reader.read() == "old"
+    assert old.read_text().startswith("layer,")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
 def test_json_has_the_documented_keys(perfsim_cli):
     document = json.loads(perfsim_cli(*RUN, "--format", "json").out)
     assert document["perfsim"] == __version__

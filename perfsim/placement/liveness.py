@@ -41,14 +41,13 @@ class Liveness:
     def place(self, program: Program, sram_bytes: int) -> Placement:
         """The placement of `program` in `sram_bytes`."""
         touches = touches_of(program)
-        thresholds = thresholds_of(program)
-        internal = sram_bytes >= thresholds[touches.tensor]
-        feature_map_bytes = _live_bytes(program, sram_bytes >= thresholds)
+        fits = sram_bytes >= thresholds_of(program)
+        feature_map_bytes = _live_bytes(program, fits)
         weight_bytes = per_layer(
             touches.layer, np.where(touches.is_weight, touches.bytes, 0), touches.layers
         )
         weights_fit = feature_map_bytes + weight_bytes <= sram_bytes
-        internal = np.where(touches.is_weight, weights_fit[touches.layer], internal)
+        internal = np.where(touches.is_weight, weights_fit[touches.layer], fits[touches.tensor])
         moves = _moves(program, touches, internal)
         return Placement(
             policy=self.name,
