@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import PathLike, fspath
 from pathlib import Path
 
-from perfsim.errors import FileError, nearest_name
+from perfsim.errors import FileError, describe, nearest_name
 
 _PACKAGE = Path(__file__).resolve().parent
 NETWORK_SUFFIXES = (".yaml", ".yml", ".csv", ".onnx")
 MACHINE_SUFFIXES = (".yaml", ".yml")
 
 
-def find_network(name: str) -> Path:
+def find_network(name: str | PathLike[str]) -> Path:
     """The file of the network `name`: a path, or a bundled network with or without its suffix."""
     return _find(name, "network", "models", NETWORK_SUFFIXES)
 
 
-def find_machine(name: str) -> Path:
+def find_machine(name: str | PathLike[str]) -> Path:
     """The file of the machine `name`: a path, or a bundled machine with or without its suffix."""
     return _find(name, "machine", "hardware", MACHINE_SUFFIXES)
 
@@ -44,7 +45,14 @@ def _bundled(folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path
             yield path.stem, path
 
 
-def _find(name: str, kind: str, command: str, suffixes: tuple[str, ...]) -> Path:
+def _find(
+    given_name: str | PathLike[str], kind: str, command: str, suffixes: tuple[str, ...]
+) -> Path:
+    if not isinstance(given_name, str | PathLike) or not fspath(given_name).strip():
+        raise FileError(
+            "", found=describe(given_name), expected=f"a path, or the name of a bundled {kind}"
+        )
+    name = fspath(given_name)
     given = Path(name)
     has_suffix = given.suffix.lower() in suffixes
     candidates = [given] if has_suffix else [given, *(Path(name + suffix) for suffix in suffixes)]

@@ -70,15 +70,24 @@ class Document:
             else:
                 if isinstance(container, dict) and container.get(step) is None:
                     container[step] = {}
+                    self._origins[path[: depth + 1]] = origin
                 container = container[step]
         self._origins[path] = origin
 
     def place(self, error: PerfsimError, path: KeyPath) -> PerfsimError:
         """Add to `error` where the value at `path` comes from: file and line, or a ``--set``."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._origins:
-                return error.at(file=self._origins[path[:length]], where=_dotted(path))
+        origin = self._origin(path)
+        if origin is not None:
+            return error.at(file=origin, where=_dotted(path))
         return error.at(file=self.file, line=self.line(path), where=_dotted(path) or None)
+
+    def place_text(self, path: KeyPath) -> str:
+        """Where the value at `path` comes from, in one text: ``file:line``, or a ``--set``."""
+        return self._origin(path) or f"{self.file}:{self.line(path)}"
+
+    def _origin(self, path: KeyPath) -> str | None:
+        lengths = range(len(path), 0, -1)
+        return next((self._origins[path[:n]] for n in lengths if path[:n] in self._origins), None)
 
     def line(self, path: KeyPath) -> int:
         """The line, from 1, of the key or list entry at `path`, or of its nearest parent."""
@@ -187,6 +196,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             what = " ".join(part for part in (error.problem, error.context) if part)
+            if mark and mark.line < len(self._lines_of_text) and "cannot start any token" in what:
+                here = self._lines_of_text[mark.line][mark.column : mark.column + 1]
+                what = "a tab stands where only spaces may" if here == "\t" else what
             raise self._error(f"not valid YAML: {what}", mark.line if mark else 0) from None
         except UnicodeEncodeError:  # half a surrogate pair, from a command line that is not UTF-8
             raise self._error("not valid YAML: the text is not UTF-8", 0) from None
@@ -197,6 +209,10 @@ class _Reader:
                 f"not valid YAML: the character U+{code:04X} is not allowed", line
             ) from None
         return self._root
+
+    @property
+    def _lines_of_text(self) -> list[str]:
+        return self._text.split("\n")
 
     def _read_events(self) -> None:
         documents = 0

@@ -17,7 +17,7 @@ Low code raises short facts; whoever knows the file, line and key adds them with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 
@@ -45,6 +45,7 @@ class PerfsimError(Exception):
         self.file: str | None = None
         self.line: int | None = None
         self.where: str | None = None
+        self.more: list[PerfsimError] = []  # further problems of the same file
 
     def at(
         self, *, file: str | None = None, line: int | None = None, where: str | None = None
@@ -108,24 +109,31 @@ class MissingExtraError(PerfsimError):
 
 
 def unknown_name(
-    kind: str, name: str, known: Iterable[str], *, expected: str | None = None
+    kind: str, name: str, known: Iterable[str], *, also: Mapping[str, str] | None = None
 ) -> UnknownNameError:
-    """The error for `name`, which is none of the `known` names of a `kind` of thing."""
+    """The error for `name`, which is none of the `known` names of a `kind` of thing.
+
+    also: what others call them: {"dense": "fully_connected"}.
+    """
     candidates = list(known)
     listed = ", ".join(candidates[:40]) + (", ..." if len(candidates) > 40 else "")
     return UnknownNameError(
         f"unknown {kind} '{name}'",
-        expected=expected or (f"one of {listed}" if candidates else None),
-        nearest=nearest_name(name, candidates),
+        expected=f"one of {listed}" if candidates else None,
+        nearest=nearest_name(name, candidates, also),
     )
 
 
-def nearest_name(name: str, candidates: Iterable[str]) -> str | None:
+def nearest_name(
+    name: str, candidates: Iterable[str], also: Mapping[str, str] | None = None
+) -> str | None:
     """The candidate that `name` most likely was meant to be, or None when none is near."""
     import difflib
 
-    by_folded: dict[str, str] = {}
-    for candidate in candidates:
+    known = list(candidates)
+    others = (also or {}).items()
+    by_folded = {other.casefold(): mine for other, mine in others if mine in known}
+    for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
@@ -143,6 +151,8 @@ def describe(value: object) -> str:
         )
     if isinstance(value, str):
         return f"'{_shortened(value)}'"
+    if isinstance(value, list):
+        return _shortened(f"[{', '.join(describe(each) for each in value[:20])}]")
     return _shortened(str(value))
 
 

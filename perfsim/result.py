@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +59,10 @@ class Result:
 
     program: Program
     machine: Machine
-    placement: Placement
-    times: LayerTimes
-    placement_policy: PlacementPolicy
-    timing_policy: TimingPolicy
+    placement: Placement = field(repr=False)
+    times: LayerTimes = field(repr=False)
+    placement_policy: PlacementPolicy = field(repr=False)
+    timing_policy: TimingPolicy = field(repr=False)
 
     @cached_property
     def columns(self) -> Columns:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from perfsim.document import Document
 
-FROM_CALL = "setting "
+
+class Setting(NamedTuple):
+    """A value and how a message names where it was given, such as ``--set width=1e9``."""
+
+    value: Any
+    origin: str
 
 
-def apply_settings(document: Document, settings: Mapping[str, Any], *, option: str = "") -> None:
+def apply_settings(document: Document, settings: Mapping[str, Any]) -> None:
     """Put each setting ("precision.weight" -> 1) into `document`; None leaves the file's value.
 
-    `option` is how messages introduce a setting: ``--set `` or ``--set hw.`` on the command line.
+    A value is a Setting, or a plain one, which messages call ``setting KEY=VALUE``.
     """
     for key, value in settings.items():
-        if value is None:
-            continue
-        _put(document, tuple(key.split(".")), value, option or FROM_CALL)
+        if isinstance(value, Setting):
+            document.set(tuple(key.split(".")), value.value, value.origin)
+        elif value is not None:
+            _put(document, tuple(key.split(".")), value)
 
 
-def _put(document: Document, path: tuple[str, ...], value: Any, option: str) -> None:
+def _put(document: Document, path: tuple[str, ...], value: Any) -> None:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            _put(document, (*path, str(key)), inner, option)
+            _put(document, (*path, str(key)), inner)
         return
-    document.set(path, value, f"{option}{'.'.join(path)}={value}")
+    document.set(path, value, f"setting {'.'.join(path)}={value}")

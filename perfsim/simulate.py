@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.errors import InvalidValueError, UnknownNameError, describe
 from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
@@ -39,6 +39,8 @@ def simulate(
 
     Raises InputError for an unknown policy, an array of machines, or counts that are not exact.
     """
+    _check_type(network, Network, "load_network")
+    _check_type(machine, Machine, "load_hardware")
     if not isinstance(machine.sram_bytes, int):
         raise InvalidValueError(
             "", found=f"several machines in '{machine.name}'", expected="one (see simulate_array)"
@@ -119,6 +121,8 @@ def compare(
     """The same work on several machines, as a DataFrame with the columns of `comparison`."""
     import pandas as pd
 
+    _check_type(networks, Sequence, "[network, ...]")
+    _check_type(machines, Sequence, "[machine, ...]")
     runs = [
         [simulate(network, machine, placement, timing) for machine in machines]
         for network in networks
@@ -171,6 +175,13 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
         rest = (layers[name][position] for name in shown)
         rows.append((*run, *identity, layer_s, speedup, *rest))
     return rows
+
+
+def _check_type(value: object, wanted: type, made_by: str) -> None:
+    if not isinstance(value, wanted) or isinstance(value, str):
+        raise InvalidValueError(
+            "", found=describe(value), expected=f"a {wanted.__name__} (see {made_by})"
+        )
 
 
 def _speedup(base_s: float, time_s: float) -> float | None:

@@ -11,6 +11,30 @@ from perfsim.errors import InputError, InvalidValueError, UnknownNameError, desc
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+# What other tools call our keys, for the hint after an unknown one.
+_ALSO_CALLED = {
+    "filters": "channels",
+    "out_channels": "channels",
+    "kernel_size": "kernel",
+    "ksize": "kernel",
+    "strides": "stride",
+    "pad": "padding",
+    "pads": "padding",
+    "dilations": "dilation",
+    "group": "groups",
+    "bn": "batch_norm",
+    "act": "activation",
+    "out_features": "units",
+    "input_shape": "input",
+    "bits": "precision",
+    "ddr": "ddr_bandwidth",
+    "dram_bandwidth": "ddr_bandwidth",
+    "bandwidth": "ddr_bandwidth",
+    "memory": "sram",
+    "tflops": "matrix",
+    "gflops": "vector",
+}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 _EXPECTED = {
@@ -45,9 +69,17 @@ def validate(model: type[Model], value: object, document: Document, path: KeyPat
         return model.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        first = min(details, key=lambda detail: _order(detail, document, path))
-        problem, key = _translate(first, model, value, path)
-        raise document.place(problem, key) from None
+        details.sort(key=lambda detail: _order(detail, document, path))
+        found = [_translate(detail, model, value, path) for detail in details]
+        # A misspelt key is a missing one too: once is enough.
+        meant = {f"the key '{each.nearest}' is missing" for each, _ in found}
+        problems = [
+            document.place(each, key)
+            for each, key in found
+            if each.what.split(" (")[0] not in meant
+        ]
+        problem, *problem.more = problems
+        raise problem from None
 
 
 def _order(detail: Any, document: Document, path: KeyPath) -> tuple[int, int]:
@@ -63,7 +95,7 @@ def _translate(
     kind: str = detail["type"]
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])
-        return unknown_name("key", str(location[-1]), known), (*path, *location)
+        return unknown_name("key", str(location[-1]), known, also=_ALSO_CALLED), (*path, *location)
     if kind == "missing":
         key = str(location[-1])
         field = _model_at(model, location[:-1]).model_fields.get(key)

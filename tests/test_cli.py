@@ -203,6 +203,38 @@ def test_compare_warns_when_the_policies_differ(perfsim_cli):
     assert perfsim_cli(*arguments, *one_rule).err == ""
 
 
+def test_compare_shows_all_times_of_a_network_in_one_unit(perfsim_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
+    machines = [f"--hw={name}" for name in ("1MB_2GBs_2TF", "4MB_4GBs_4TF", "16MB_16GBs_16TF")]
+    text = perfsim_cli("compare", "mobilenet_v1", *machines).out
+    heads = text[text.index("per layer") :].splitlines()[2]
+    assert heads.count("[us]") == 3
+
+
+def test_machines_of_one_name_are_told_apart(perfsim_cli, write):
+    write("a.yaml", MACHINE)
+    write("b.yaml", MACHINE.replace("64 KB", "128 KB"))
+    run = perfsim_cli("compare", "mobilenet", "--hw", "a.yaml", "--hw", "b.yaml")
+    assert "small (a.yaml)" in run.out
+    assert "small (b.yaml)" in run.out
+
+
+def test_what_was_changed_for_a_run_is_said(perfsim_cli):
+    settings = ("--set", "width=0.5", "--set", "hw.sram=2 MB")
+    for arguments in (RUN, ("compare", *RUN[1:]), ("explain", *RUN[1:], "--layer", "1")):
+        assert "width=0.5, hw.sram=2 MB" in " ".join(perfsim_cli(*arguments, *settings).out.split())
+        document = json.loads(perfsim_cli(*arguments, *settings, "--format", "json").out)
+        assert document["settings"] == ["width=0.5", "hw.sram=2 MB"]
+
+
+def test_busy_shares_are_of_the_total(perfsim_cli):
+    """Under `overlap` they need not add up to 100 %."""
+    text = " ".join(perfsim_cli("run", "resnet50", "--hw", "1MB_4GBs_1TF").out.split())
+    totals = simulate(load_network("resnet50"), load_hardware("1MB_4GBs_1TF")).totals
+    assert f"({totals.ddr_s / totals.total_s:.0%})" in text
+    assert totals.ddr_s + totals.compute_s > totals.total_s
+
+
 def test_compare_takes_models_after_options(perfsim_cli):
     machines = ("--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
     before = perfsim_cli("compare", "mobilenet", "resnet18", *machines).out
@@ -241,8 +273,8 @@ def test_explain_says_what_is_free_and_what_is_not(perfsim_cli):
     machine = ("--hw", "1MB_2GBs_2TF", "--layer")
     on_matrix = " ".join(perfsim_cli("explain", "resnet18", *machine, "conv1").out.split())
     on_vector = " ".join(perfsim_cli("explain", "resnet18", *machine, "layer2_1").out.split())
-    assert "fused batch_norm: free here" in on_matrix
-    assert "fused relu: free here" in on_matrix
+    assert "fused batch_norm: free on the matrix unit's way out" in on_matrix
+    assert "fused relu: free on the matrix unit's way out" in on_matrix
     assert "fused relu: counted in vector_ops" in on_vector
 
 
@@ -272,8 +304,8 @@ def test_hardware_in_full(perfsim_cli):
     run = perfsim_cli("hardware", "1MB_1GBs_1TF")
     assert "placement: accumulate" in run.out
     document = json.loads(perfsim_cli("hardware", "1MB_1GBs_1TF", "--format", "json").out)
-    values = {each["key"]: each["value"] for each in document["values"]}
-    assert values["sram_bytes"] == "1000000"
+    (machine,) = document["machines"]
+    assert (machine["name"], machine["sram_bytes"]) == ("1MB_1GBs_1TF", 1_000_000)
 
 
 def test_check(perfsim_cli, write):
@@ -318,6 +350,16 @@ def test_standard_output_closed_early_is_no_error():
             check=False,
         )
         assert (piped.returncode, piped.stderr) == (0, b"")
+
+
+def test_standard_output_that_is_closed():
+    command = f"{sys.executable} -m perfsim run mobilenet --hw 1MB_1GBs_1TF"
+    for options, status in (("", 2), ("--quiet", 0)):
+        run = subprocess.run(
+            ["bash", "-c", f"{command} {options} >&-"], capture_output=True, check=False
+        )
+        assert run.returncode == status
+        assert run.stderr == (b"error: standard output: is closed\n" if status else b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

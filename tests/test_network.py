@@ -91,6 +91,37 @@ def test_rounds_of_a_repeat_have_their_own_names(load):
     }
 
 
+def test_a_body_names_the_rounds_of_its_own_inner_repeat(load):
+    """In each outer round, `a.1` is the first inner one of that round."""
+    network = load(
+        "input: [3, 4, 4]\nlayers:\n"
+        "  - repeat: 2\n"
+        "    layers:\n"
+        "      - repeat: 2\n"
+        "        layers:\n"
+        "          - conv: {name: a, channels: 3, kernel: 3}\n"
+        "      - add: {name: s, inputs: [a.1, previous]}\n"
+        "  - add: {name: t, inputs: [a.1.2, a.2.1]}\n"
+    )
+    reads = {node.name: node.inputs for node in network.nodes}
+    assert reads["s.1"] == ("a.1.1", "a.1.2")
+    assert reads["s.2"] == ("a.2.1", "a.2.2")
+    assert reads["t"] == ("a.1.2", "a.2.1")
+
+
+def test_a_name_with_a_number_keeps_it(load):
+    network = load(
+        "input: [3, 4, 4]\nlayers:\n"
+        "  - relu: {name: b.1}\n"
+        "  - repeat: 2\n"
+        "    layers:\n"
+        "      - relu: {name: c.7}\n"
+        "      - add: {name: d, inputs: [b.1, c.7]}\n"
+    )
+    reads = {node.name: node.inputs for node in network.nodes}
+    assert reads["d.2"] == ("b.1", "c.7.2")
+
+
 def test_automatic_names_keep_clear_of_given_ones(load):
     network = load("input: [2, 4, 4]\nlayers:\n  - relu: {}\n  - relu: {name: relu_1}\n")
     assert [node.name for node in network.nodes] == ["relu_2", "relu_1"]

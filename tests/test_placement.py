@@ -68,6 +68,19 @@ def test_every_location_is_one_of_two(policy, network):
     assert (table["weight_location"].eq("") == table["params"].eq(0)).all()
 
 
+@policies
+@networks
+def test_what_is_resident_adds_up_to_what_is_in_use(policy, network):
+    program = lower(NETWORKS[network])
+    for size in (20_000, 300_000, 3_000_000):
+        result = simulate(NETWORKS[network], machine(size), placement=policy)
+        for position in range(0, len(program.layers), 5):
+            resident = POLICIES[policy].resident(program, result.placement, position)
+            assert len(set(resident)) == len(resident)
+            used = sum(program.tensors[index].bytes for index in resident)
+            assert used == result.columns["sram_used_bytes"][position]
+
+
 @pytest.mark.parametrize("policy", MONOTONE)
 @networks
 def test_internal_tensors_fit_at_every_step(policy, network):

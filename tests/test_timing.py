@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from perfsim import Machine, load_hardware, load_network, simulate
-from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim import Machine, compare, load_hardware, load_network, simulate
+from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.hardware.machine import NUMBERS
 from perfsim.timing.kernel import BOUNDS, TIMINGS, fold, layer_times, timing_policy
 
@@ -96,6 +96,38 @@ def test_machines_made_in_python_are_checked_too(number, value):
         Machine("wrong", **numbers)
     with pytest.raises(InvalidValueError, match=number):
         Machine("wrong", **numbers | {number: np.array([1.0, value])})
+
+
+@pytest.mark.parametrize("sram_bytes", ["1 MB", 1.5, True, np.array([1.5]), None])
+def test_internal_memory_is_whole_bytes(sram_bytes):
+    with pytest.raises(InvalidValueError, match="sram_bytes"):
+        Machine("wrong", sram_bytes, 1e9, 1e12, 1e10)
+
+
+def test_numbers_of_numpy_are_numbers():
+    machine = Machine("m", np.int64(10**6), np.float64(1e9), 1e12, 1e10)
+    network = load_network("mobilenet")
+    assert simulate(network, machine).totals == simulate(network, MACHINE).totals
+
+
+def test_wrong_types_are_said_in_our_words():
+    network = load_network("mobilenet")
+    for call in (
+        lambda: simulate("mobilenet", MACHINE),
+        lambda: simulate(network, "1MB_1GBs_1TF"),
+        lambda: compare(network, [MACHINE]),
+        lambda: compare([network], ["1MB_1GBs_1TF"]),
+        lambda: load_network(None),
+        lambda: load_network({"layers": []}),
+        lambda: load_hardware(5),
+    ):
+        with pytest.raises(InputError, match="expected"):
+            call()
+
+
+def test_paths_may_be_path_objects():
+    assert load_network(ROOT / "models" / "mobilenet.yaml").name == "mobilenet"
+    assert load_hardware(ROOT / "hardware_profiles" / "1MB_1GBs_1TF.yaml").name == "1MB_1GBs_1TF"
 
 
 def test_simulate_wants_one_machine():

@@ -61,6 +61,24 @@ def test_wrong(text):
         units.parse(text, units.SIZE)
 
 
+@pytest.mark.parametrize(
+    ("text", "dimension", "nearest"),
+    [
+        ("1 GBs", units.BANDWIDTH, "1 GB/s"),
+        ("8 Gbps", units.BANDWIDTH, "8 Gb/s"),
+        ("8 Gbit/s", units.BANDWIDTH, "8 Gb/s"),
+        ("1 GT/s", units.BANDWIDTH, None),
+        ("3200 MT/s", units.BANDWIDTH, None),
+        ("1 TFLOP", units.COMPUTE, "1 TFLOPS"),
+        ("1 mb", units.SIZE, None),
+    ],
+)
+def test_a_hint_never_changes_the_size_of_a_number(text, dimension, nearest):
+    with pytest.raises(InvalidValueError) as caught:
+        units.parse(text, dimension)
+    assert caught.value.nearest == nearest
+
+
 def test_every_unit_of_every_dimension_is_told_apart():
     for dimension in (units.SIZE, units.BANDWIDTH, units.COMPUTE, units.TIME):
         for other in (units.SIZE, units.BANDWIDTH, units.COMPUTE, units.TIME):

@@ -21,7 +21,23 @@ NETWORKS = {
     "empty file": ("", ["net.yaml:1", "an empty file"]),
     "a list": ("- a\n- b\n", ["net.yaml:1", "keys and values"]),
     "broken YAML": ("name: n\nlayers: [1, 2\nx: }", ["net.yaml:3", "not valid YAML"]),
-    "tab": ("name: n\n\tinput: 3\n", ["net.yaml:2", "not valid YAML"]),
+    "tab": ("name: n\n\tinput: 3\n", ["net.yaml:2", "a tab"]),
+    "what others call it": (
+        layers("dense: {units: 4}"),
+        ["net.yaml:4", "did you mean 'fully_connected'?"],
+    ),
+    "what others call an attribute": (
+        layers("conv: {filters: 4, kernel: 3}"),
+        ["net.yaml:4", "unknown key 'filters'", "did you mean 'channels'?"],
+    ),
+    "what others call an activation": (
+        layers("conv: {channels: 4, kernel: 3, activation: swish}"),
+        ["net.yaml:4", "'swish'", "did you mean 'silu'?"],
+    ),
+    "block_input outside a repeat": (
+        layers("relu: {inputs: [block_input]}"),
+        ["net.yaml:4", "no layer is named 'block_input'"],
+    ),
     "control character": ("name: n\x07\n", ["net.yaml:1", "U+0007"]),
     "two documents": (layers(CONV) + "---\nname: m\n", ["net.yaml:5", "second document"]),
     "repeated key": ("name: n\nname: m\n", ["net.yaml:2", "'name' is repeated", "line 1"]),
@@ -307,6 +323,14 @@ TABLES = {
         ["net.csv:3", "'softmax' runs on the vector unit", "vector_ops"],
     ),
     "counts beyond 64 bits": (COUNTS.replace("40", "9" * 30), ["net.csv:2", "64-bit"]),
+    "a view that changes its size": (
+        COUNTS + "2,flatten,20,12,0,0\n",
+        ["net.csv:3", "'flatten'", "found 12 of 20 elements", "expected 20"],
+    ),
+    "MACs on the vector unit": (
+        COUNTS + "2,softmax,20,20,0,50\n",
+        ["net.csv:3", "'softmax' does not run on the matrix unit", "found 50 MACs"],
+    ),
     "an open quote": (COUNTS + '2,"conv,20,30,1,1\n', ["net.csv:3", "CSV"]),
 }
 
@@ -379,7 +403,10 @@ SETTINGS = {
     "hw.sram=1": ["--set hw.sram=1", "without a unit"],
     "hw.sram=1 GB/s": ["--set hw.sram=1 GB/s", "which is a bandwidth"],
     "hw.ddr_bandwith=1 GB/s": ["--set hw.ddr_bandwith", "did you mean 'ddr_bandwidth'?"],
-    "hw.placement=none": ["unknown placement 'none'"],
+    "hw.placement=none": ["--set hw.placement=none", "unknown placement 'none'"],
+    "hw=3": ["--set hw=3", "such as hw.sram"],
+    "stem.channels=32": ["--set stem.channels=32", "unknown key 'stem'"],
+    "width=1e9": ["--set width=1e9: width: ", "at most 1000"],
 }
 
 
@@ -449,6 +476,22 @@ def test_a_failing_write_leaves_nothing_behind(perfsim_cli, tmp_path, monkeypatc
     monkeypatch.setitem(files.WRITERS, ".json", full)
     one_error(perfsim_cli(*RUN, "-o", "a.csv", "-o", "b.json"), "b.json", "No space left")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_reports_every_problem_of_a_machine(perfsim_cli, write):
+    run = perfsim_cli("check", write("m.yaml", "name: m\nsram: 1 GB/s\nmatrx: 1 TFLOPS\n"))
+    assert [line.split(": ", 2)[-1][:40] for line in run.err.splitlines()] == [
+        "matrx: unknown key 'matrx'; expected one",
+        "sram: found '1 GB/s', which is a bandwid",
+        "the key 'ddr_bandwidth' is missing (to e",
+        "the key 'vector' is missing (peak of the",
+    ]
+
+
+def test_check_knows_bundled_names_and_formats(perfsim_cli, write):
+    assert perfsim_cli("check", "mobilenet", "1MB_1GBs_1TF").status == 0
+    one_error(perfsim_cli("check", write("net.onnx", "x")), "net.onnx", "'.onnx'")
+    one_error(perfsim_cli("run", "", "--hw", "1MB_1GBs_1TF"), "found ''", "a path")
 
 
 def test_check_reports_every_file(perfsim_cli, write):

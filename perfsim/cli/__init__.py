@@ -72,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _dispatch(words)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except PerfsimError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        complain(f"error: {error}")
         return WRONG_INPUT
     except BrokenPipeError:
         # The reader has seen enough (`| head`): no error. What is still buffered goes nowhere.
@@ -82,6 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def complain(text: str) -> None:
+    """A line on standard error, where there is one."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def _dispatch(words: list[str]) -> int:

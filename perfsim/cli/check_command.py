@@ -6,10 +6,10 @@ perfsim check net.yaml machine.yaml counts.csv
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from perfsim.cli import DONE, WRONG_INPUT, common
+from perfsim import catalog
+from perfsim.cli import DONE, WRONG_INPUT, common, complain
 from perfsim.errors import ParseError, PerfsimError
 
 
@@ -25,17 +25,25 @@ def execute(arguments: argparse.Namespace) -> int:
     status = DONE
     for file in arguments.files:
         try:
-            common.show(f"{file}: ok, {_checked(Path(file))}\n")
+            common.show(f"{file}: ok, {_checked(_find(file))}\n")
         except PerfsimError as error:
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            for each in (error, *error.more):
+                complain(f"error: {each}")
             status = WRONG_INPUT
     return status
+
+
+def _find(name: str) -> Path:
+    """The file of this name, or the bundled machine or network so called."""
+    if name in catalog.bundled_machines() and not Path(name).exists():
+        return catalog.find_machine(name)
+    return catalog.find_network(name)
 
 
 def _checked(path: Path) -> str:
     """What the file holds, in a few words; raises what is wrong with it."""
     from perfsim.document import read_document
-    from perfsim.frontends.layer_table import read_layer_table
+    from perfsim.frontends import load_network
     from perfsim.hardware.profile import HardwareProfile, read_machine
     from perfsim.network.file_schema import NetworkFile
     from perfsim.network.yaml_reader import read_network
@@ -43,8 +51,8 @@ def _checked(path: Path) -> str:
     from perfsim.report.run import machine_text
     from perfsim.simulate import policies_of
 
-    if path.suffix.lower() == ".csv":
-        network = read_layer_table(path, {})
+    if path.suffix.lower() not in catalog.MACHINE_SUFFIXES and not path.is_dir():
+        network = load_network(path)
     else:
         document = read_document(path)
         as_network = len(document.value.keys() & NetworkFile.model_fields.keys())

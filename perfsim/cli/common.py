@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfsim import catalog
+from perfsim.cli import complain
 from perfsim.errors import InputError, InvalidValueError, OutputError
 from perfsim.report.sheet import FORMATS, Sheet, csv_text, json_text
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
+    from perfsim.settings import Setting
 
 MACHINE_PREFIX = "hw."
 
@@ -83,12 +85,13 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_settings(settings: list[str]) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """The values of --set for the network and for the machine, by key."""
     from perfsim.document import read_value
+    from perfsim.settings import Setting
 
-    for_network: dict[str, Any] = {}
-    for_machine: dict[str, Any] = {}
+    for_network: dict[str, Setting] = {}
+    for_machine: dict[str, Setting] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not key.strip() or not equals or not text.strip():
@@ -96,7 +99,12 @@ def split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]
                 "", found=f"'{setting}'", expected="KEY=VALUE such as width=0.5"
             ).at(file="--set")
         key = key.strip()
-        value = read_value(text, f"--set {setting}")
+        origin = f"--set {setting}"
+        value = Setting(read_value(text, origin), origin)
+        if key == MACHINE_PREFIX.rstrip("."):
+            raise InvalidValueError("", found="the key 'hw'", expected="such as hw.sram").at(
+                file=origin
+            )
         if key.startswith(MACHINE_PREFIX):
             for_machine[key.removeprefix(MACHINE_PREFIX)] = value
         else:
@@ -107,20 +115,38 @@ def split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]
 def load_inputs(
     models: list[str], profiles: list[str], settings: list[str]
 ) -> tuple[list[Network], list[Machine]]:
-    """The networks and machines of a command line, with its settings."""
-    from perfsim.document import read_document
-    from perfsim.frontends import load_with_settings
-    from perfsim.hardware.profile import read_machine
-    from perfsim.settings import apply_settings
+    """The networks and machines of a command line, with its settings.
+
+    Two of the same name, such as a file and its copy, are told apart by the words of the command line.
+    """
+    from dataclasses import replace
+
+    from perfsim.frontends import load_network
+    from perfsim.hardware.profile import load_hardware
 
     for_network, for_machine = split_settings(settings)
-    networks = [load_with_settings(model, for_network, option="--set ") for model in models]
-    machines = []
-    for profile in profiles:
-        document = read_document(catalog.find_machine(profile))
-        apply_settings(document, for_machine, option="--set hw.")
-        machines.append(read_machine(document))
-    return networks, machines
+    networks = [load_network(model, **for_network) for model in models]
+    machines = [load_hardware(profile, **for_machine) for profile in profiles]
+    network_names = _told_apart([network.name for network in networks], models)
+    machine_names = _told_apart([machine.name for machine in machines], profiles)
+    return (
+        [
+            network if network.name == name else replace(network, name=name)
+            for network, name in zip(networks, network_names, strict=True)
+        ],
+        [
+            machine if machine.name == name else replace(machine, name=name)
+            for machine, name in zip(machines, machine_names, strict=True)
+        ],
+    )
+
+
+def _told_apart(names: list[str], words: list[str]) -> list[str]:
+    """The names, with the word that it was given by behind each that stands there twice."""
+    return [
+        f"{name} ({word})" if names.count(name) > 1 else name
+        for name, word in zip(names, words, strict=True)
+    ]
 
 
 def one_machine(profiles: list[str]) -> list[str]:
@@ -161,6 +187,8 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
 
 def show(text: str) -> None:
     """Write to standard output; a closed pipe is no error, a full disk is one."""
+    if sys.stdout is None:
+        raise OutputError("is closed").at(file="standard output")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -175,7 +203,7 @@ def show(text: str) -> None:
 def warn(text: str, arguments: argparse.Namespace) -> None:
     """A warning on standard error, unless --quiet."""
     if not arguments.quiet:
-        print(f"warning: {text}", file=sys.stderr)  # noqa: T201
+        complain(f"warning: {text}")
 
 
 def limit_seconds(arguments: argparse.Namespace) -> float | None:
@@ -194,8 +222,7 @@ def report_slow(name: str, total_s: float, limit_s: float | None) -> bool:
     """Say on standard error that a run is slower than --max-time allows; whether it is."""
     if limit_s is None or total_s <= limit_s:
         return False
-    print(  # noqa: T201
-        f"limit: {name} takes {total_s:.6g} s, more than --max-time {limit_s:.6g} s",
-        file=sys.stderr,
-    )
+    from perfsim.report.text import duration
+
+    complain(f"limit: {name} takes {duration(total_s)}, more than --max-time {duration(limit_s)}")
     return True

@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
     warning = differing_policies(runs)
     if warning:
         common.warn(warning, arguments)
-    common.give_out(compare_sheet(runs), arguments)
+    common.give_out(compare_sheet(runs, arguments.settings), arguments)
     slow = [
         common.report_slow(
             f"{result.program.name} on {result.machine.name}", result.totals.total_s, limit_s

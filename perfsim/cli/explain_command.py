@@ -40,7 +40,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
     position = _position(result.program, arguments.layer)
-    common.give_out(explain_sheet(result, position), arguments)
+    common.give_out(explain_sheet(result, position, arguments.settings), arguments)
     return DONE
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from perfsim.cli import DONE, common
+from perfsim.errors import InvalidValueError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +22,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     from perfsim import catalog
-    from perfsim.frontends import load_with_settings
+    from perfsim.frontends import load_network
     from perfsim.program import lower
     from perfsim.report.catalog import network_sheet, networks_sheet
 
     settings, _ = common.split_settings(arguments.settings)
     if arguments.name is None:
         common.check_outputs(arguments, [], [])
+        if settings:
+            raise InvalidValueError("", found="no NAME", expected="the network to change").at(
+                file="--set"
+            )
         entries = []
         for name, path in catalog.bundled_networks().items():
-            network = load_with_settings(str(path), settings, option="--set ")
+            network = load_network(path)
             entries.append((name, network, lower(network)))
         sheet = networks_sheet(entries)
     else:
         common.check_outputs(arguments, [arguments.name], [])
-        network = load_with_settings(arguments.name, settings, option="--set ")
+        network = load_network(arguments.name, **settings)
         sheet = network_sheet(network, lower(network), catalog.find_network(arguments.name))
     common.give_out(sheet, arguments)
     return DONE

@@ -31,7 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.simulate import simulate
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
-    common.give_out(run_sheet(result), arguments)
+    common.give_out(run_sheet(result, arguments.settings), arguments)
     name = f"{result.program.name} on {machine.name}"
     slow = common.report_slow(name, result.totals.total_s, limit_s)
     return LIMIT_BROKEN if slow else DONE

@@ -28,7 +28,7 @@ from perfsim.errors import (
 from perfsim.network.file_schema import Precision
 from perfsim.network.graph import Network, Node, Tensor, build_network
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.operators import OPERATORS
+from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.work import Product, Shape, Work
 from perfsim.settings import apply_settings
 from perfsim.validation import STRICT, validate
@@ -63,8 +63,11 @@ class Counted(Operator):
     weights: int
     macs: int
     vector_ops: int
-    unit: ClassVar[Unit] = Unit.MATRIX
     cost: ClassVar[str] = "the counts of its row"
+
+    @property
+    def unit(self) -> Unit:  # type: ignore[override]  # that of the operator so named
+        return OPERATORS[self.name].unit
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         return ((inputs[0][0], self.output_elements),)
@@ -81,12 +84,12 @@ class Counted(Operator):
         )
 
 
-def read_layer_table(path: Path, settings: Mapping[str, Any], *, option: str = "") -> Network:
+def read_layer_table(path: Path, settings: Mapping[str, Any]) -> Network:
     """The network that the layer table at `path` counts; raises InputError with file and line."""
     file = str(path)
     rows = _rows(read_text(path), file)
     document = Document(file, {}, {})
-    apply_settings(document, settings, option=option)
+    apply_settings(document, settings)
     chosen = _settings(document)
     bits = chosen.precision.feature_map
     nodes: list[Node] = []
@@ -125,7 +128,7 @@ def _settings(document: Document) -> TableSettings:
     for key in ("width", "resolution", "input", "layers"):
         if key in document.value:
             error = UnknownNameError(
-                f"a layer table has counts, not shapes, so '{key}' cannot be changed",
+                f"the layer table {document.file} has counts, not shapes, so '{key}' cannot change",
                 expected="batch, precision.feature_map, precision.weight or name",
             )
             raise document.place(error, (key,))
@@ -182,21 +185,31 @@ def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
         ).at(where="layer")
     op = row["op"]
     if op not in OPERATORS:
-        raise unknown_name("operator", op, OPERATORS).at(where="op")
-    macs = _number(row, "macs", 0)
-    if OPERATORS[op].unit is Unit.VECTOR and "vector_ops" not in row:
-        raise InvalidValueError(
-            f"'{op}' runs on the vector unit, and the table does not say how many operations it takes",
-            expected="a column vector_ops",
-        )
+        raise unknown_name("operator", op, OPERATORS, also=ALSO_CALLED).at(where="op")
     operator = Counted(
         name=op,
         output_elements=_number(row, "output_elements", 1),
         weights=_number(row, "weights", 0),
-        macs=macs,
+        macs=_number(row, "macs", 0),
         vector_ops=_number(row, "vector_ops", 0) if "vector_ops" in row else 0,
     )
-    return row.get("name") or f"{op}_{number}", _number(row, "input_elements", 1), operator
+    read = _number(row, "input_elements", 1)
+    if operator.unit is not Unit.MATRIX and operator.macs:
+        raise InvalidValueError(
+            f"'{op}' does not run on the matrix unit", found=f"{operator.macs:,} MACs", expected="0"
+        ).at(where="macs")
+    if operator.unit is Unit.VIEW and read != operator.output_elements:
+        raise InvalidValueError(
+            f"'{op}' gives the same elements another shape",
+            found=f"{operator.output_elements:,} of {read:,} elements",
+            expected=f"{read:,}",
+        ).at(where="output_elements")
+    if operator.unit is Unit.VECTOR and "vector_ops" not in row:
+        raise InvalidValueError(
+            f"'{op}' runs on the vector unit, and the table does not say how many operations it takes",
+            expected="a column vector_ops",
+        )
+    return row.get("name") or f"{op}_{number}", read, operator
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:

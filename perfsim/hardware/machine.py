@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,9 +50,13 @@ class Machine:
 
     def __post_init__(self) -> None:
         for key, value in zip(NUMBERS, self.numbers, strict=True):
-            positive = value > 0 if isinstance(value, int | float) else (value > 0).all()
-            if not positive:
-                raise InvalidValueError("", found=str(value), expected="a number above zero").at(
+            if hasattr(value, "dtype") and not getattr(value, "shape", ()):
+                object.__setattr__(self, key, value.item())  # a number of numpy's is a number
+                value = value.item()  # noqa: PLW2901
+            whole = key == "sram_bytes"
+            if not _is_positive(value, whole=whole):
+                expected = "a whole number of bytes above zero" if whole else "a number above zero"
+                raise InvalidValueError("", found=repr(value), expected=expected).at(
                     where=f"machine '{self.name}', {key}"
                 )
 
@@ -59,3 +64,15 @@ class Machine:
     def numbers(self) -> tuple[Any, ...]:
         """The values of `NUMBERS`, in that order."""
         return tuple(getattr(self, key) for key in NUMBERS)
+
+
+def _is_positive(value: Any, *, whole: bool) -> bool:
+    """Whether a number, or every number of an array, is finite, above zero and, if asked, whole."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return 0 < value < math.inf and not (whole and isinstance(value, float))
+    kinds = {"i", "u"} if whole else {"i", "u", "f"}
+    if getattr(getattr(value, "dtype", None), "kind", None) not in kinds:
+        return False
+    return bool(((value > 0) & (value < math.inf)).all())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from os import PathLike
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from perfsim import catalog
-from perfsim.document import Document, KeyPath, read_document
+from perfsim.document import Document, read_document
 from perfsim.hardware import units
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.settings import apply_settings
@@ -50,7 +51,7 @@ class HardwareProfile(BaseModel):
     source: str = Field("", description="where the numbers come from")
 
 
-def load_hardware(file: str, **settings: Any) -> Machine:
+def load_hardware(file: str | PathLike[str], **settings: Any) -> Machine:
     """The machine in `file`: a path, or the name of a bundled machine.
 
     >>> load_hardware("1MB_1GBs_1TF", ddr_bandwidth="4 GB/s")
@@ -65,7 +66,7 @@ def load_hardware(file: str, **settings: Any) -> Machine:
 def read_machine(document: Document) -> Machine:
     """The machine that `document` describes."""
     profile = validate(HardwareProfile, document.value, document)
-    places = {key: _place(document, (key,)) for key in document.value}
+    places = {key: document.place_text((key,)) for key in document.value}
     return Machine(
         name=profile.name,
         sram_bytes=profile.sram,
@@ -77,10 +78,6 @@ def read_machine(document: Document) -> Machine:
         description=profile.description,
         places=places,
     )
-
-
-def _place(document: Document, path: KeyPath) -> str:
-    return f"{document.file}:{document.line(path)}"
 
 
 @cache

@@ -99,9 +99,23 @@ def _wrong_unit(
             return InvalidValueError(
                 "", found=f"{describe(text)}, which is {other.name}", expected=expected
             )
-    near = nearest_name(unit, dimension.units)
+    near = nearest_name(unit, _alike(unit, dimension))
     nearest = f"{number} {near}" if near else None
     return InvalidValueError("", found=describe(text), expected=expected, nearest=nearest)
+
+
+def _alike(unit: str, dimension: Dimension) -> list[str]:
+    """The units that `unit` may have been meant to be: a hint must not change the size of a number.
+
+    The prefix must be the same, and bits must not become bytes: "Gbit/s" and "Gbps" are bits.
+    """
+    candidates = [each for each in dimension.units if each[0] == unit[:1]]
+    if dimension in (SIZE, BANDWIDTH):
+        kind = "b" if "b" in unit else "B"
+        candidates = [each for each in candidates if kind in each and kind in unit]
+        if "i" not in unit[:2]:
+            candidates = [each for each in candidates if "i" not in each]
+    return candidates
 
 
 def parse_bytes(text: object) -> int:

@@ -24,7 +24,7 @@ class BatchNorm(Operator):
     name: ClassVar[str] = "batch_norm"
     exit: ClassVar[Exit] = Exit.NORMALIZATION
     free_on_matrix_exit: ClassVar[bool] = True
-    cost: ClassVar[str] = "2 per element (scale, shift); free on the matrix unit's way out"
+    cost: ClassVar[str] = "2 per element (scale, shift)"
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         if len(inputs[0]) < 2:
@@ -55,7 +55,7 @@ class Relu(Activation):
     name = "relu"
     ops_per_element = 1
     free_on_matrix_exit = True
-    cost = "1 per element (max); free on the matrix unit's way out"
+    cost = "1 per element (max)"
 
 
 class Relu6(Activation):
@@ -64,7 +64,7 @@ class Relu6(Activation):
     name = "relu6"
     ops_per_element = 2
     free_on_matrix_exit = True
-    cost = "2 per element (max, min); free on the matrix unit's way out"
+    cost = "2 per element (max, min)"
 
 
 class LeakyRelu(Activation):
@@ -73,7 +73,7 @@ class LeakyRelu(Activation):
     name = "leaky_relu"
     ops_per_element = 2
     free_on_matrix_exit = True
-    cost = "2 per element (multiply, max); free on the matrix unit's way out"
+    cost = "2 per element (multiply, max)"
 
 
 class HardSigmoid(Activation):

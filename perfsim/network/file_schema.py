@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from perfsim.errors import InvalidValueError, describe, nearest_name
 from perfsim.network.elementwise import ACTIVATIONS
 from perfsim.network.operator import Padding, PerAxis, Positive, Unit
-from perfsim.network.operators import OPERATORS
+from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.window import PADDING_WORDS
 from perfsim.validation import STRICT
 
@@ -52,7 +52,7 @@ def _padding(value: object) -> Any:
 def _activation(value: object) -> Any:
     if value is None or value in _ACTIVATION_NAMES:
         return value
-    near = nearest_name(value, _ACTIVATION_NAMES) if isinstance(value, str) else None
+    near = nearest_name(value, _ACTIVATION_NAMES, ALSO_CALLED) if isinstance(value, str) else None
     expected = "one of " + ", ".join(_ACTIVATION_NAMES)
     raise InvalidValueError("", found=describe(value), expected=expected, nearest=near)
 

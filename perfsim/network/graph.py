@@ -62,7 +62,7 @@ class Network:
     """
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] = field(repr=False)
     tensors: Mapping[str, Tensor] = field(repr=False)
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

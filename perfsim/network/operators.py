@@ -35,5 +35,31 @@ OPERATORS: Mapping[str, type[Operator]] = MappingProxyType(
     {operator.name: operator for operator in _ALL}
 )
 
+# What other tools call them, for the hint after an unknown name.
+ALSO_CALLED: Mapping[str, str] = MappingProxyType(
+    {
+        "convolution": "conv",
+        "conv1d": "conv",
+        "conv2d": "conv",
+        "conv3d": "conv",
+        "dw_conv": "depthwise_conv",
+        "separable_conv": "depthwise_conv",
+        "dense": "fully_connected",
+        "linear": "fully_connected",
+        "fc": "fully_connected",
+        "gemm": "fully_connected",
+        "pool": "max_pool",
+        "average_pool": "avg_pool",
+        "gap": "global_avg_pool",
+        "bn": "batch_norm",
+        "swish": "silu",
+        "hardswish": "hard_swish",
+        "multiply": "mul",
+        "sum": "add",
+        "concatenate": "concat",
+        "cat": "concat",
+    }
+)
+
 if len(OPERATORS) != len(_ALL):
     raise RuntimeError("two operators have the same name")

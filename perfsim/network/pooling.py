@@ -12,15 +12,8 @@ from perfsim.network.work import Product, Shape, Work, elements
 
 
 def _pooling_work(output: Shape, window: Shape, ops_per_window: int, what: str) -> Work:
-    size = "x".join(map(str, window))
-    return Work(
-        vector_ops=(
-            Product(
-                what,
-                ((elements(output), "output elements"), (ops_per_window, f"a {size} window")),
-            ),
-        )
-    )
+    each = (ops_per_window, f"{what} per {'x'.join(map(str, window))} window")
+    return Work(vector_ops=(Product("pooling", ((elements(output), "output elements"), each)),))
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class AvgPool(_WindowPool):
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         _, sizes = self._windows(inputs[0])
-        return _pooling_work(outputs[0], sizes, math.prod(sizes), "additions and a scaling")
+        return _pooling_work(outputs[0], sizes, math.prod(sizes), "additions and scalings")
 
 
 class _GlobalPool(Operator):
@@ -89,4 +82,4 @@ class GlobalAvgPool(_GlobalPool):
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         space = inputs[0][2:]
-        return _pooling_work(outputs[0], space, math.prod(space), "additions and a scaling")
+        return _pooling_work(outputs[0], space, math.prod(space), "additions and scalings")

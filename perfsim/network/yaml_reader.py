@@ -33,7 +33,7 @@ from perfsim.network.file_schema import (
 )
 from perfsim.network.graph import Network, Node, Tensor, build_network
 from perfsim.network.operator import Operator
-from perfsim.network.operators import OPERATORS
+from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.validation import validate
 
 MAX_LAYERS = 100_000
@@ -141,7 +141,7 @@ class _Expansion:
             raise self._document.place(error, path)
         operator_name = next(iter(entry))
         if operator_name not in OPERATORS:
-            error = unknown_name("operator", operator_name, OPERATORS)
+            error = unknown_name("operator", operator_name, OPERATORS, also=ALSO_CALLED)
             raise self._document.place(error, (*path, operator_name))
         if len(entry) > 1:
             error = InvalidValueError("", found=f"the keys {', '.join(entry)}", expected=expected)
@@ -268,21 +268,31 @@ class _Resolution:
         """The full name of the layer that `layer` calls `name`: the nearest round first."""
         if name == "previous":
             return layer.previous
-        if name == "block_input":
+        if name == "block_input" and layer.scope:
             return layer.block_input
+        # From inside a round, `a` and `a.1` are those of this round, the innermost first.
+        base, rounds = _split_rounds(name)
         for suffix in (*layer.scope, ""):
-            if name + suffix in self._output:
-                return name + suffix
-        candidates = [*self._output, "previous", "block_input"]
+            for candidate in (base + suffix + rounds, name + suffix):
+                if candidate in self._output:
+                    return candidate
+        candidates = [*self._output, "previous", *(["block_input"] if layer.scope else [])]
         repeated = f"{name}.1"
         near = repeated if repeated in self._output else nearest_name(name, candidates)
         error = UnknownNameError(
             f"no layer is named '{name}'",
-            expected="the name of a layer, or previous, input, block_input",
+            expected="the name of a layer, previous, input, or in a repeat block_input",
             nearest=near,
         )
         path = (*layer.path, layer.operator_name, "inputs", position)
         raise self._document.place(error, path)
+
+
+def _split_rounds(name: str) -> tuple[str, str]:
+    """The rounds that a reference names itself: ``a.2.1`` is ("a", ".2.1")."""
+    base = name.rstrip("0123456789.")
+    rounds = name[len(base) :]
+    return (base, rounds) if rounds.startswith(".") else (name, "")
 
 
 def _suffixes(model: LayerModel) -> list[str]:

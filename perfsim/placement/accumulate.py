@@ -36,11 +36,8 @@ class Accumulate:
     def place(self, program: Program, sram_bytes: int) -> Placement:
         """The placement of `program` under the published rule, on `sram_bytes`."""
         walk = _Walk(program, sram_bytes)
-        for position, layer in enumerate(program.layers):
-            if layer.is_view:
-                walk.used_bytes.append(walk.used_bytes[-1] if walk.used_bytes else 0)
-            else:
-                walk.step(position)
+        for position in range(len(program.layers)):
+            walk.step(position)
         table = np.array(walk.moves, dtype=np.int64).reshape(-1, 4)
         moves = Moves(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
         touches = touches_of(program)
@@ -55,6 +52,13 @@ class Accumulate:
             ddr_read_bytes=per_layer(moves.layer, moves.read_bytes, touches.layers),
             ddr_write_bytes=per_layer(moves.layer, moves.write_bytes, touches.layers),
         )
+
+    def resident(self, program: Program, placement: Placement, position: int) -> list[int]:
+        """What the rule has in memory at the layer at `position`, before an overflow."""
+        walk = _Walk(program, placement.sram_bytes)
+        for earlier in range(position + 1):
+            walk.step(earlier)
+        return walk.in_use
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """What the rule counts at the layer at `position`."""
@@ -88,9 +92,14 @@ class _Walk:
         self.moves: list[tuple[int, int, int, int]] = []  # layer, tensor, read, written
         self.used_bytes: list[int] = []
         self.overflows: list[int] = []
+        self.in_use: list[int] = []  # at the last step
 
     def step(self, position: int) -> None:
         layer = self._program.layers[position]
+        if layer.is_view:
+            self.in_use = list(self._resident)
+            self.used_bytes.append(self._resident_bytes)
+            return
         for index in dict.fromkeys(layer.reads):
             if index not in self._resident:
                 is_first_use = self._program.tensors[index].first == position
@@ -101,6 +110,7 @@ class _Walk:
             self._keep(index)
         used = self._resident_bytes
         self.used_bytes.append(used)
+        self.in_use = list(self._resident)
         for index in layer.weights:
             self._move(position, index, read=True)
         self._just_spilled = used > self._sram_bytes

@@ -59,6 +59,20 @@ class Liveness:
             ddr_write_bytes=per_layer(moves.layer, moves.write_bytes, touches.layers),
         )
 
+    def resident(self, program: Program, placement: Placement, position: int) -> list[int]:
+        """The internal feature maps live at the layer at `position`, and its weights if internal."""
+        fits = placement.sram_bytes >= thresholds_of(program)
+        maps = [
+            index
+            for index, tensor in enumerate(program.tensors)
+            if tensor.kind is not Kind.WEIGHT
+            and fits[index]
+            and tensor.first <= position <= tensor.last
+        ]
+        touches = touches_of(program)
+        weights = touches.is_weight & (touches.layer == position) & placement.internal
+        return maps + [int(index) for index in touches.tensor[weights]]
+
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""
         touches = touches_of(program)

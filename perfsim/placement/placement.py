@@ -71,6 +71,13 @@ class PlacementPolicy(Protocol):
         """The placement of `program` in `sram_bytes` of internal memory."""
         ...
 
+    def resident(self, program: Program, placement: Placement, position: int) -> list[int]:
+        """The tensors that take internal memory while the layer at `position` runs.
+
+        Their bytes add up to the placement's `sram_used_bytes` there.
+        """
+        ...
+
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why the tensors of the layer at `position` lie where they do, a sentence each."""
         ...

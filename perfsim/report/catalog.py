@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.hardware.machine import NUMBERS
 from perfsim.network.work import shape_text
-from perfsim.report.run import machine_record, machine_text
+from perfsim.report.run import machine_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     COUNT_UNITS,
@@ -49,7 +49,7 @@ def networks_sheet(entries: Sequence[tuple[str, Network, Program]]) -> Sheet:
                 Column("layers", texts(columns["layers"]), 4),
                 Column("MACs", [amount(each, "") for each in columns["macs"]], 1),
                 Column("params", [amount(each, "") for each in columns["params"]], 1),
-                Column("description", columns["description"], 2, left=True, least=24),
+                Column("description", columns["description"], 2, left=True, least=24, cut_end=True),
             ],
             width,
         )
@@ -114,7 +114,7 @@ def machines_sheet(machines: Sequence[Machine]) -> Sheet:
                 Column("vector", [amount(each, "FLOPS") for each in columns["vector_flops"]], 3),
                 Column("placement", columns["placement"], 1, left=True),
                 Column("timing", columns["timing"], 2, left=True),
-                Column("description", columns["description"], 4, left=True, least=24),
+                Column("description", columns["description"], 4, left=True, least=24, cut_end=True),
             ],
             width,
         )
@@ -123,16 +123,7 @@ def machines_sheet(machines: Sequence[Machine]) -> Sheet:
 
 
 def machine_sheet(machine: Machine, path: Path) -> Sheet:
-    """One machine in full: its numbers in SI units, and its file as it is written."""
-    record = {"hardware": machine.name, "description": machine.description, "file": str(path)}
-    columns: dict[str, list[Any]] = {"key": [], "value": []}
-    for key, value in (
-        *machine_record(machine).items(),
-        ("placement", machine.placement),
-        ("timing", machine.timing),
-    ):
-        columns["key"].append(key)
-        columns["value"].append(str(value))
+    """One machine in full: the columns of the list, and its file as it is written."""
 
     def text(width: int) -> str:
         written = path.read_text(encoding="utf-8").rstrip()
@@ -140,7 +131,7 @@ def machine_sheet(machine: Machine, path: Path) -> Sheet:
         policies = f"placement {machine.placement}, timing {machine.timing}"
         return f"{wrapped(heading, width)}\n{policies}\n\n{written}\n\n{path}\n"
 
-    return Sheet(record, "values", columns, text)
+    return Sheet({"file": str(path)}, "machines", machines_sheet([machine]).columns, text)
 
 
 def _input_shape(network: Network) -> str:

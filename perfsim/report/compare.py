@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.report.run import machine_text, policies
+from perfsim.report.run import machine_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     GAP,
@@ -17,6 +17,7 @@ from perfsim.report.text import (
     scaled,
     table,
     texts,
+    wrapped,
 )
 from perfsim.simulate import comparison
 
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 Runs = Sequence[Sequence["Result"]]
 
 
-def compare_sheet(runs: Runs) -> Sheet:
+def compare_sheet(runs: Runs, settings: Sequence[str] = ()) -> Sheet:
     """Runs of each network on all machines as a sheet."""
     record = {
         "networks": [results[0].program.name for results in runs],
         "hardware": [result.machine.name for result in runs[0]],
         "policies": [policies(result) for result in runs[0]],
+        "settings": list(settings),
     }
-    return Sheet(record, "rows", comparison(runs), lambda width: _text(runs, width))
+    return Sheet(record, "rows", comparison(runs), lambda width: _text(runs, settings, width))
 
 
 def differing_policies(runs: Runs) -> str | None:
@@ -50,10 +52,11 @@ def differing_policies(runs: Runs) -> str | None:
     )
 
 
-def _text(runs: Runs, width: int) -> str:
+def _text(runs: Runs, settings: Sequence[str], width: int) -> str:
     parts = []
     for results in runs:
-        parts.append(f"{results[0].program.name}\n\n" + _totals(results, width))
+        heading = f"{results[0].program.name}{settings_text(settings)}"
+        parts.append(f"{wrapped(heading, width)}\n\n" + _totals(results, width))
         parts += _layers(results, width)
     return "\n".join(parts)
 
@@ -87,31 +90,39 @@ def _layers(results: Sequence[Result], width: int) -> list[str]:
     number = Column("#", texts(columns["layer"]))
     name = Column("layer", columns["name"], left=True, least=NAME_LEAST)
     op = Column("op", columns["op"], 1, left=True)
-    groups = [_machine_columns(result, results[0]) for result in results]
-    room = width - number.width - min(name.width, width // 4) - GAP
+    largest_s = max(max(result.columns["layer_s"]) for result in results)
+    base, *others = [_machine_columns(result, results[0], largest_s) for result in results]
+    room = width - number.width - min(name.width, width // 4) - GAP - _width(base)
     tables, start = [], 0
-    while start < len(groups):
+    while start < max(1, len(others)):  # the first machine stands in every table
         end, taken = start, 0
-        while end < len(groups):
-            taken += sum(column.width + GAP for column in groups[end])
+        while end < len(others):
+            taken += _width(others[end])
             if end > start and taken > room:
                 break
             end += 1
-        shown = [column for group in groups[start:end] for column in group]
-        names = ", ".join(result.machine.name for result in results[start:end])
-        tables.append(f"per layer on {names}\n\n" + table([number, name, op, *shown], width))
-        start = end
+        shown = [*base, *(column for group in others[start:end] for column in group)]
+        names = [result.machine.name for result in (results[0], *results[start + 1 : end + 1])]
+        heading = wrapped(f"per layer on {', '.join(names)}", width)
+        tables.append(f"{heading}\n\n" + table([number, name, op, *shown], width))
+        start = max(end, start + 1)
     return tables
 
 
-def _machine_columns(result: Result, base: Result) -> list[Column]:
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.width + GAP for column in columns)
+
+
+def _machine_columns(result: Result, base: Result, largest_s: float) -> list[Column]:
     seconds = result.columns["layer_s"]
-    time = scaled(result.machine.name, seconds, TIME_UNITS)
+    time = scaled(result.machine.name, seconds, TIME_UNITS, largest_s)
     columns = [time]
     if result is not base:
         pairs = zip(base.columns["layer_s"], seconds, strict=True)
-        columns.append(Column("speed-up", [_speedup(*pair) for pair in pairs]))
-    columns.append(Column("bound", result.columns["bound"], left=True))
+        columns.append(Column("speed-up", [_speedup(*pair) for pair in pairs], 2))
+    columns.append(
+        Column("bound", result.columns["bound"], 3 if result is not base else 4, left=True)
+    )
     return columns
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
-from perfsim.report.run import machine_record, policies
+from perfsim.report.run import machine_record, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsim.program import Layer, Tensor
     from perfsim.result import Result
 
@@ -19,7 +21,7 @@ _WORD = re.compile(r"[a-z_]+")
 _FUNCTIONS = ("max", "min")
 
 
-def explain_sheet(result: Result, position: int) -> Sheet:
+def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -> Sheet:
     """The explanation of the layer at `position` as a sheet."""
     layer = result.program.layers[position]
     rows = [*_counts(layer), *_memory(result, position), *_times(result, position)]
@@ -31,12 +33,15 @@ def explain_sheet(result: Result, position: int) -> Sheet:
         "network": result.program.name,
         "hardware": result.machine.name,
         "policies": policies(result),
+        "settings": list(settings),
         "layer": position + 1,
         "name": layer.name,
         "op": layer.op,
         "bound": result.columns["bound"][position],
     }
-    return Sheet(record, "steps", columns, lambda width: _text(result, position, rows, width))
+    return Sheet(
+        record, "steps", columns, lambda width: _text(result, position, rows, settings, width)
+    )
 
 
 Row = tuple[str, str, str, str, Any]
@@ -51,8 +56,8 @@ def _counts(layer: Layer) -> list[Row]:
     ):
         rows.append(("counts", name, _products(count), _products_values(count), total(count)))
     for fused in layer.fused:
-        here = "free here" if fused.is_free else "counted in vector_ops"
-        cost = f" ({OPERATORS[fused.op].cost})" if fused.op in OPERATORS else ""
+        here = "free on the matrix unit's way out" if fused.is_free else "counted in vector_ops"
+        cost = f"; by itself {OPERATORS[fused.op].cost}" if fused.op in OPERATORS else ""
         rows.append(("counts", f"fused {fused.op}", here + cost, "", ""))
     if layer.is_view:
         rows.append(("counts", layer.op, OPERATORS[layer.op].cost, "", ""))
@@ -60,7 +65,7 @@ def _counts(layer: Layer) -> list[Row]:
 
 
 def _products(count: Count) -> str:
-    return " + ".join(f"{product.of}: {product}" for product in count) or "none"
+    return " + ".join(f"{product.of}: {product}" for product in count)
 
 
 def _products_values(count: Count) -> str:
@@ -78,13 +83,16 @@ def _memory(result: Result, position: int) -> list[Row]:
     ):
         distinct = list(dict.fromkeys(indices))
         values = " + ".join(_size(tensors[index]) for index in distinct)
-        formula = " + ".join(f"'{tensors[index].name}'" for index in distinct) or "none"
+        formula = " + ".join(f"'{tensors[index].name}'" for index in distinct)
         rows.append(("memory", name, formula, values, columns[name][position]))
     for name in ("input_location", "output_location", "weight_location"):
         if columns[name][position]:
             rows.append(("memory", name, "", "", columns[name][position]))
     used = columns["sram_used_bytes"][position]
-    rows.append(("memory", "sram_used_bytes", "internal tensors live now", "", used))
+    resident = result.placement_policy.resident(result.program, result.placement, position)
+    in_use = _sum_of([f"'{tensors[index].name}'" for index in resident])
+    sizes_in_use = _sum_of([str(tensors[index].bytes) for index in resident])
+    rows.append(("memory", "sram_used_bytes", in_use, sizes_in_use, used))
     here = moves.layer == position
     for name, sizes in (
         ("ddr_read_bytes", moves.read_bytes),
@@ -118,7 +126,7 @@ def _size(tensor: Tensor) -> str:
 def _sum_of(parts: list[str]) -> str:
     if len(parts) > 8:
         parts = [*parts[:6], f"... ({len(parts) - 7} more)", parts[-1]]
-    return " + ".join(parts) or "none"
+    return " + ".join(parts)
 
 
 def _times(result: Result, position: int) -> list[Row]:
@@ -144,13 +152,16 @@ def _exactly(value: float) -> str:
     return str(int(value)) if value == int(value) and value < 1e16 else repr(value)
 
 
-def _text(result: Result, position: int, rows: list[Row], width: int) -> str:
+def _text(
+    result: Result, position: int, rows: list[Row], settings: Sequence[str], width: int
+) -> str:
     layer, used = result.program.layers[position], policies(result)
     columns = result.columns
     layers = len(result.program.layers)
     lines = [
         f"{layer.name}: {layer.op}, layer {position + 1} of {layers} of {result.program.name} "
-        f"on {result.machine.name}; placement {used['placement']}, timing {used['timing']}",
+        f"on {result.machine.name}; placement {used['placement']}, timing {used['timing']}"
+        f"{settings_text(settings)}",
         f"{columns['input_shape'][position]} -> {columns['output_shape'][position]}",
     ]
     about = ""
@@ -166,10 +177,10 @@ def _row_text(row: Row) -> str:
     about, quantity, formula, values, result = row
     if result == "" and not values:
         return f"  {quantity}: {formula}"
-    parts = [part for part in (formula, values) if part]
     shown = f"{result:,}" if isinstance(result, int) else str(result)
     if about == "time" and isinstance(result, float):
-        shown = f"{result!r} s ({duration(result)})"
+        shown = f"{_exactly(result)} s" + (f" ({duration(result)})" if result else "")
+    parts = [part for part in (formula, values) if part and part != str(result)]
     if quantity == "bound":
         return f"  {quantity}: {shown} ({formula})"
     return f"  {quantity} = " + " = ".join([*parts, shown])

@@ -29,16 +29,17 @@ if TYPE_CHECKING:
     from perfsim.result import Columns, Result
 
 
-def run_sheet(result: Result) -> Sheet:
-    """The run as a sheet."""
+def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
+    """The run as a sheet; `settings` are what was changed for it ("width=0.5")."""
     record = {
         "network": result.program.name,
         "hardware": result.machine.name,
         "policies": policies(result),
+        "settings": list(settings),
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
     }
-    return Sheet(record, "layers", result.columns, lambda width: _text(result, width))
+    return Sheet(record, "layers", result.columns, lambda width: _text(result, settings, width))
 
 
 def policies(result: Result) -> dict[str, str]:
@@ -63,19 +64,27 @@ def machine_text(machine: Any) -> str:
     )
 
 
-def _text(result: Result, width: int) -> str:
+def settings_text(settings: Sequence[str]) -> str:
+    """What was changed for a run, for its heading."""
+    return f"; with {', '.join(settings)}" if settings else ""
+
+
+def _text(result: Result, settings: Sequence[str], width: int) -> str:
     machine, totals = result.machine, result.totals
     used = policies(result)
     heading = (
         f"{result.program.name} on {machine.name} ({machine_text(machine)}); "
-        f"placement {used['placement']}, timing {used['timing']}"
+        f"placement {used['placement']}, timing {used['timing']}{settings_text(settings)}"
     )
-    share = totals.ddr_s + totals.compute_s or 1.0
+
+    def busy(seconds: float) -> str:
+        share = f" ({seconds / totals.total_s:.0%})" if totals.total_s else ""
+        return f"{duration(seconds)}{share}"
+
     summary = [
-        f"total {duration(totals.total_s)} per inference: "
-        f"data movement {duration(totals.ddr_s)} ({totals.ddr_s / share:.0%}), "
-        f"matrix {duration(totals.matrix_s)}, vector {duration(totals.vector_s)}; "
-        f"mostly bound by {totals.bound}",
+        f"total {duration(totals.total_s)} per inference, of which busy: data movement "
+        f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
+        f"{busy(totals.vector_s)}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
         f"{count(totals.params, 'parameters')}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
@@ -122,7 +131,7 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
         kept(scaled("vector", sums("vector_ops"), COUNT_UNITS), 12),
         kept(scaled("params", sums("params"), COUNT_UNITS), 13),
         Column("where", [*_where(columns), ""], 2, left=True),
-        kept(scaled("SRAM", [*used, max(used)], BYTE_UNITS), 3),
+        _without_total(kept(scaled("SRAM", used, BYTE_UNITS), 3)),
         kept(scaled("read", sums("ddr_read_bytes"), BYTE_UNITS), 9),
         kept(scaled("write", sums("ddr_write_bytes"), BYTE_UNITS), 10),
         kept(scaled("DDR", sums("ddr_bytes"), BYTE_UNITS), 1),
@@ -134,6 +143,11 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
         left("bound", "bound", 1),
         left("fused", "fused", 8),
     ]
+
+
+def _without_total(column: Column) -> Column:
+    """The column with nothing in the row of the totals, where its sum has no meaning."""
+    return replace(column, cells=[*column.cells, ""])
 
 
 def _where(columns: Columns) -> list[str]:

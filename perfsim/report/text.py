@@ -6,14 +6,14 @@ columns by importance to fit a width, which is what is needed here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 GAP = 2
 NAME_LEAST = 16  # to how many characters the name of a layer may be cut
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
+_SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 
 
 def amount(value: float, unit: str) -> str:
@@ -53,6 +53,7 @@ class Column:
         keep: how important it is; the least important are left out first, those with 0 never.
         left: whether it is aligned to the left.
         least: to how many characters its texts may be cut to make the table fit; 0 is never.
+        cut_end: whether they are cut at the end rather than in the middle.
     """
 
     head: str
@@ -60,76 +61,91 @@ class Column:
     keep: int = 0
     left: bool = False
     least: int = 0
+    cut_end: bool = False
 
     @property
     def width(self) -> int:
-        return max(len(self.head), *map(len, self.cells)) if self.cells else len(self.head)
-
-    @property
-    def least_width(self) -> int:
-        return min(self.least, self.width) if self.least else self.width
+        return max([len(self.head), *map(len, self.cells)])
 
 
-def scaled(head: str, values: Sequence[float], units: Sequence[tuple[float, str]]) -> Column:
-    """A column of numbers in one unit, the largest that keeps the largest value above 1.
+TIME_UNITS = ((1e-12, "ps"), (1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
+BYTE_UNITS = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+COUNT_UNITS = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"))
+
+
+def scaled(
+    head: str,
+    values: Sequence[float],
+    units: Sequence[tuple[float, str]],
+    largest: float | None = None,
+) -> Column:
+    """A column of numbers in one unit, in which the largest has at most five digits before the point.
 
     units: (factor, name) from small to large, such as (1e-6, "us"), (1e-3, "ms").
+    largest: of the values that share the unit, when other columns do.
     """
-    largest = max(values, default=0)
+    largest = max(values, default=0) if largest is None else largest
     factor, unit = next(
         ((factor, unit) for factor, unit in units if largest < 1e5 * factor), units[-1]
     )
     decimals = 3 if largest < 1e4 * factor else 1
-    return Column(f"{head} [{unit}]", [f"{value / factor:.{decimals}f}" for value in values])
+    if factor == 1.0 and units is not TIME_UNITS:
+        decimals = 0  # whole bytes and counts
+    cells = [f"{value / factor:.{decimals}f}" for value in values]
+    return Column(f"{head} [{unit}]" if unit else head, cells)
 
 
-TIME_UNITS = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
-BYTE_UNITS = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
-COUNT_UNITS = ((1.0, "1"), (1e3, "k"), (1e6, "M"), (1e9, "G"))
+# Columns with a greater `keep` are left out before any text is cut.
+_CUT_BEFORE = 5
 
 
 def table(columns: Sequence[Column], width: int, *, has_total: bool = False) -> str:
     """The columns side by side in at most `width` characters, the least important left out."""
-    shown = list(columns)
-    while _total_width([column.least_width for column in shown]) > width:
-        droppable = [column for column in shown if column.keep]
-        if not droppable:
-            break
-        shown.remove(max(droppable, key=lambda column: column.keep))
-    excess = _total_width([column.width for column in shown]) - width
-    for index, column in enumerate(shown):
-        if excess > 0 and column.least_width < column.width:
-            room = max(column.least_width, column.width - excess)
-            excess -= column.width - room
-            cells = [shortened(cell, room) for cell in column.cells]
-            shown[index] = replace(column, head=shortened(column.head, room), cells=cells)
-    lines = [_line([column.head for column in shown], shown)]
+    shown = [(column, column.width) for column in columns]
+
+    def least(column: Column, natural: int) -> int:
+        return min(column.least, natural) if column.least else natural
+
+    def leave_out(over: int, widths: Callable[[], list[int]]) -> None:
+        """Leave out columns whose `keep` is above `over` while the table is too wide."""
+        while sum(widths()) + GAP * (len(shown) - 1) > width:
+            droppable = [pair for pair in shown if pair[0].keep > over]
+            if not droppable:
+                break
+            shown.remove(max(droppable, key=lambda pair: pair[0].keep))
+
+    leave_out(_CUT_BEFORE, lambda: [natural for _, natural in shown])
+    leave_out(0, lambda: [least(*pair) for pair in shown])
+    excess = sum(natural for _, natural in shown) + GAP * (len(shown) - 1) - width
+    for index, (column, natural) in enumerate(shown):
+        room = max(least(column, natural), natural - max(0, excess))
+        if room < natural:
+            excess -= natural - room
+            cells = [shortened(cell, room, column.cut_end) for cell in column.cells]
+            shown[index] = (replace(column, cells=cells), room)
+    lines = [_line([column.head for column, _ in shown], shown)]
     rule = "-" * len(lines[0].rstrip())
     lines.append(rule)
-    rows = len(shown[0].cells)
+    rows = len(shown[0][0].cells)
     for row in range(rows):
         if has_total and row == rows - 1:
             lines.append(rule)
-        lines.append(_line([column.cells[row] for column in shown], shown))
+        lines.append(_line([column.cells[row] for column, _ in shown], shown))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def shortened(text: str, room: int) -> str:
-    """`text` with its middle left out so that it takes at most `room` characters."""
+def shortened(text: str, room: int, cut_end: bool = False) -> str:
+    """`text` with its middle (or end) left out so that it takes at most `room` characters."""
     if len(text) <= room:
         return text
-    tail = (room - 1) // 2
+    tail = 0 if cut_end else (room - 1) // 2
     return text[: room - 1 - tail] + "…" + text[len(text) - tail :]
 
 
-def _total_width(widths: Sequence[int]) -> int:
-    return sum(widths) + GAP * (len(widths) - 1)
-
-
-def _line(cells: Sequence[str], columns: Sequence[Column]) -> str:
+def _line(cells: Sequence[str], columns: Sequence[tuple[Column, int]]) -> str:
     parts = [
-        cell.ljust(column.width) if column.left else cell.rjust(column.width)
-        for cell, column in zip(cells, columns, strict=True)
+        cell.ljust(width) if column.left else cell.rjust(width)
+        for cell, (column, width) in zip(cells, columns, strict=True)
     ]
     return (" " * GAP).join(parts)
 
