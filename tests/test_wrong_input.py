@@ -478,6 +478,14 @@ def test_a_failing_write_leaves_nothing_behind(perfsim_cli, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_batch_in_the_input_s_shape_is_warned_about(perfsim_cli, write):
+    path = write("n.yaml", layers(CONV).replace("[3, 8, 8]", "[1, 3, 8, 8]"))
+    for arguments in (("run", path, "--hw", "1MB_1GBs_1TF"), ("check", path)):
+        run = perfsim_cli(*arguments)
+        assert run.status == 0
+        assert run.err.startswith(f"warning: {path}:2: input [1, 3, 8, 8] is read as 1 channel")
+
+
 def test_check_reports_every_problem_of_a_machine(perfsim_cli, write):
     run = perfsim_cli("check", write("m.yaml", "name: m\nsram: 1 GB/s\nmatrx: 1 TFLOPS\n"))
     assert [line.split(": ", 2)[-1][:40] for line in run.err.splitlines()] == [

@@ -68,5 +68,7 @@ def _checked(path: Path) -> str:
             policies_of(machine, None, None)
             return f"machine '{machine.name}': {machine_text(machine)}"
         network = read_network(document)
+    for text in network.warnings:
+        complain(f"warning: {text}")
     layers = len(lower(network).layers)
     return f"network '{network.name}': {layers} layer{'s'[: layers != 1]}"

@@ -113,7 +113,7 @@ def split_settings(settings: list[str]) -> tuple[dict[str, Setting], dict[str, S
 
 
 def load_inputs(
-    models: list[str], profiles: list[str], settings: list[str]
+    arguments: argparse.Namespace, models: list[str]
 ) -> tuple[list[Network], list[Machine]]:
     """The networks and machines of a command line, with its settings.
 
@@ -124,9 +124,13 @@ def load_inputs(
     from perfsim.frontends import load_network
     from perfsim.hardware.profile import load_hardware
 
-    for_network, for_machine = split_settings(settings)
+    profiles: list[str] = arguments.hw
+    for_network, for_machine = split_settings(arguments.settings)
     networks = [load_network(model, **for_network) for model in models]
     machines = [load_hardware(profile, **for_machine) for profile in profiles]
+    for network in networks:
+        for text in network.warnings:
+            warn(text, arguments)
     network_names = _told_apart([network.name for network in networks], models)
     machine_names = _told_apart([machine.name for machine in machines], profiles)
     return (
@@ -149,13 +153,14 @@ def _told_apart(names: list[str], words: list[str]) -> list[str]:
     ]
 
 
-def one_machine(profiles: list[str]) -> list[str]:
-    """The value of --hw where only one makes sense."""
-    if len(profiles) > 1:
+def check_one_machine(arguments: argparse.Namespace) -> None:
+    """Raise when --hw is given several times where only one makes sense."""
+    if len(arguments.hw) > 1:
         raise InvalidValueError(
-            "", found=f"{len(profiles)} machines", expected="one ('perfsim compare' takes several)"
+            "",
+            found=f"{len(arguments.hw)} machines",
+            expected="one ('perfsim compare' takes several)",
         ).at(file="--hw")
-    return profiles
 
 
 def check_outputs(arguments: argparse.Namespace, models: list[str], profiles: list[str]) -> None:

@@ -25,7 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     limit_s = common.limit_seconds(arguments)
     common.check_outputs(arguments, arguments.models, arguments.hw)
-    networks, machines = common.load_inputs(arguments.models, arguments.hw, arguments.settings)
+    networks, machines = common.load_inputs(arguments, arguments.models)
 
     from perfsim.report.compare import compare_sheet, differing_policies
     from perfsim.simulate import simulate

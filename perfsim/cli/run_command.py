@@ -23,9 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     limit_s = common.limit_seconds(arguments)
-    profiles = common.one_machine(arguments.hw)
-    common.check_outputs(arguments, [arguments.model], profiles)
-    (network,), (machine,) = common.load_inputs([arguments.model], profiles, arguments.settings)
+    common.check_one_machine(arguments)
+    common.check_outputs(arguments, [arguments.model], arguments.hw)
+    (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
     from perfsim.report.run import run_sheet
     from perfsim.simulate import simulate

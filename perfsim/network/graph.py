@@ -59,6 +59,7 @@ class Network:
         tensors: every feature map by name, inputs and outputs included.
         inputs, outputs: names of tensors; an output is what no node reads.
         weight_bits: bits per weight.
+        warnings: what is allowed but likely not meant.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Network:
     outputs: tuple[str, ...]
     weight_bits: int
     description: str = ""
+    warnings: tuple[str, ...] = ()
 
     def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
         """The shapes of the tensors of these names."""
@@ -111,6 +113,7 @@ def build_network(
     weight_bits: int,
     description: str = "",
     file: str = "",
+    warnings: tuple[str, ...] = (),
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
 
@@ -135,6 +138,7 @@ def build_network(
         outputs=outputs,
         weight_bits=weight_bits,
         description=description,
+        warnings=warnings,
     )
 
 

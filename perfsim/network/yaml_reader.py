@@ -57,7 +57,17 @@ def read_network(document: Document) -> Network:
         weight_bits=header.precision.weight,
         description=header.description,
         file=document.file,
+        warnings=_warnings(header, document),
     )
+
+
+def _warnings(header: NetworkFile, document: Document) -> tuple[str, ...]:
+    if len(header.input) == 4 and header.input[0] == 1:
+        return (
+            f"{document.place_text(('input',))}: input {header.input} is read as 1 channel with 3 spatial "
+            "axes; if the 1 is the batch, leave it out",
+        )
+    return ()
 
 
 def _input_shape(header: NetworkFile, document: Document) -> list[int]:
