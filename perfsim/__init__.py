@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         CountError,
         FileError,
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from perfsim.hardware.profile import load_hardware
     from perfsim.network.graph import Network
     from perfsim.program import Program, lower
+    from perfsim.report.check import check
+    from perfsim.report.explain import explain
+    from perfsim.report.files import write
+    from perfsim.report.schema import schema
     from perfsim.result import Result, Totals
     from perfsim.simulate import compare, simulate, simulate_array
 
@@ -44,6 +49,12 @@ _HOMES = {
     "simulate": "perfsim.simulate",
     "simulate_array": "perfsim.simulate",
     "compare": "perfsim.simulate",
+    "explain": "perfsim.report.explain",
+    "write": "perfsim.report.files",
+    "check": "perfsim.report.check",
+    "schema": "perfsim.report.schema",
+    "bundled_networks": "perfsim.catalog",
+    "bundled_machines": "perfsim.catalog",
     "lower": "perfsim.program",
     "Network": "perfsim.network.graph",
     "Machine": "perfsim.hardware.machine",
@@ -70,6 +81,12 @@ __all__ = [
     "simulate",
     "simulate_array",
     "compare",
+    "explain",
+    "write",
+    "check",
+    "schema",
+    "bundled_networks",
+    "bundled_machines",
     "lower",
     "Network",
     "Machine",

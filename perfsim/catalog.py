@@ -55,7 +55,7 @@ def _find(
     name = fspath(given_name)
     given = Path(name)
     has_suffix = given.suffix.lower() in suffixes
-    candidates = [given] if has_suffix else [given, *(Path(name + suffix) for suffix in suffixes)]
+    candidates = [given] if has_suffix else [Path(name + suffix) for suffix in suffixes]
     for candidate in candidates:
         try:
             if candidate.is_file():
@@ -72,7 +72,7 @@ def _find(
         and (not has_suffix or match.suffix == given.suffix)
     ):
         return match
-    if given.exists():  # a directory, a device: the reader says what is wrong with it
+    if given.exists():  # a directory, another suffix: the reader says what is wrong with it
         return given
     raise FileError(
         f"no such file, and no bundled {kind} of this name",

@@ -10,6 +10,7 @@ number, `on`, `no` and `12:30` are text, and only `true` and `false` are boolean
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ Key = str | int
 KeyPath = tuple[Key, ...]
 
 MAX_DEPTH = 100
+MAX_DIGITS = 100
 MAX_VALUES = 5_000_000  # with every alias written out
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -151,6 +153,10 @@ def read_value(text: str, origin: str) -> object:
         ).at(file=origin) from error
 
 
+def _prefixed_integer(text: str) -> int:
+    return int(text, 0)
+
+
 def _dotted(path: KeyPath) -> str:
     text = ""
     for key in path:
@@ -264,16 +270,16 @@ class _Reader:
         """The value of an unquoted scalar (YAML 1.2 core schema)."""
         if text in _WORDS:
             return _WORDS[text]
-        try:
-            if _INTEGER.fullmatch(text):
-                return int(text)
-            if _PREFIXED_INTEGER.fullmatch(text):
-                return int(text, 0)
-            if _FLOAT.fullmatch(text):
-                return float(text)
-        except ValueError:  # more digits than Python converts
-            raise self._error(f"a number of {len(text)} digits is too long", line) from None
-        return text
+        read: Callable[[str], object] = str
+        if _INTEGER.fullmatch(text):
+            read = int
+        elif _PREFIXED_INTEGER.fullmatch(text):
+            read = _prefixed_integer
+        elif _FLOAT.fullmatch(text):
+            read = float
+        if read is not str and len(text) > MAX_DIGITS:
+            raise self._error(f"a number of {len(text)} digits is too long", line)
+        return read(text)
 
     def _add(self, value: object, values: int, line: int) -> None:
         if not self._stack:

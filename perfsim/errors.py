@@ -150,11 +150,12 @@ def describe(value: object) -> str:
             "a mapping of " + ", ".join(str(key) for key in value) if value else "an empty mapping"
         )
     if isinstance(value, str):
-        return f"'{_shortened(value)}'"
+        return f"'{shortened(value)}'"
     if isinstance(value, list):
-        return _shortened(f"[{', '.join(describe(each) for each in value[:20])}]")
-    return _shortened(str(value))
+        return shortened(f"[{', '.join(describe(each) for each in value[:20])}]")
+    return shortened(str(value))
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """`text`, cut to what fits into a message."""
     return text if len(text) <= 60 else text[:57] + "..."

@@ -8,19 +8,15 @@ its vector operations. Biases are part of their layer anyway.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from perfsim.errors import CountError
 from perfsim.garbage import collection_paused
 from perfsim.network.graph import Network, Node
 from perfsim.network.operator import Exit, Unit
-from perfsim.network.work import Count, Shape, Work, elements, total
+from perfsim.network.work import LARGEST_COUNT, Count, Shape, Work, elements, too_large, total
 from perfsim.per_object import per_object
-
-LARGEST_COUNT = 2**53  # the largest range in which 64-bit floats hold every whole number
 
 
 class Kind(Enum):
@@ -38,7 +34,8 @@ class Tensor:
 
     Attributes:
         bytes: ceil(elements × bits / 8).
-        first, last: positions in `Program.layers` of the first and the last layer that touches it.
+        first, last: positions in `Program.layers` of the first and the last layer that touches it; last is
+            below first where none does.
         readers: how many layers read it.
     """
 
@@ -150,6 +147,7 @@ def _fuse(network: Network) -> list[_Draft]:
     for node in network.nodes:
         for name in node.inputs:
             readers[name] = readers.get(name, 0) + 1
+    outputs = set(network.outputs)
     drafts: list[_Draft] = []
     producer: dict[str, _Draft] = {}
     known: dict[tuple[object, ...], Work] = {}  # networks repeat their blocks
@@ -157,8 +155,11 @@ def _fuse(network: Network) -> list[_Draft]:
         shapes = network.shapes(node.inputs)
         work = known.get((node.operator, shapes)) or network.work(node)
         known[node.operator, shapes] = work
-        before = producer.get(node.inputs[0])
-        if before is not None and readers[node.inputs[0]] == 1 and _fits_behind(node, before):
+        before = producer.get(node.inputs[0]) if len(node.inputs) == 1 else None
+        alone = (
+            readers.get(node.inputs[0]) == 1 and node.inputs[0] not in outputs if before else False
+        )
+        if before is not None and alone and _fits_behind(node, before):
             operator = node.operator
             free = operator.free_on_matrix_exit and before.node.operator.unit is Unit.MATRIX
             before.vector_ops += () if free else work.vector_ops
@@ -232,7 +233,7 @@ class _Assembly:
             for name in draft.outputs:
                 lives[name] = (position, position, 0)
         for name in self._network.inputs:
-            lives.setdefault(name, (0, 0, 0))
+            lives.setdefault(name, (0, -1, 0))  # nobody reads it: it never lives
         return lives
 
     def _feature_map(
@@ -284,7 +285,7 @@ class _Assembly:
         ]
         for count, what in counts:
             if count > LARGEST_COUNT:
-                raise draft.node.locate(_too_large(count, what))
+                raise draft.node.locate(too_large(count, what))
 
     def _check_sums(self, program: Program) -> None:
         # Traffic is at most twice what every layer touches, and everything else is less.
@@ -297,19 +298,11 @@ class _Assembly:
         )
         for count, what in ((macs, "MACs"), (vector_ops, "vector operations"), (moved, "bytes")):
             if count > LARGEST_COUNT:
-                raise _too_large(count, f"{what} in all").at(where=f"network '{program.name}'")
+                error = too_large(count, f"{what} in all")
+                raise error.at(file=self._network.file, where=f"network '{program.name}'")
 
 
 def _tensor(
     name: str, kind: Kind, count: int, bits: int, first: int, last: int, readers: int
 ) -> Tensor:
     return Tensor(name, kind, count, bits, -(-count * bits // 8), first, last, readers)
-
-
-def _too_large(count: int, what: str) -> CountError:
-    shown = f"{count:,}" if count < 10**30 else f"about 10^{int(math.log10(count))}"
-    return CountError(
-        "a count would not be exact as a 64-bit number",
-        found=f"{shown} {what}",
-        expected=f"at most {LARGEST_COUNT:,} (2^53)",
-    )

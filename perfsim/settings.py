@@ -32,4 +32,8 @@ def _put(document: Document, path: tuple[str, ...], value: Any) -> None:
         for key, inner in value.items():
             _put(document, (*path, str(key)), inner)
         return
+    if hasattr(value, "tolist"):  # numpy's numbers and arrays
+        value = value.tolist()
+    if isinstance(value, tuple):
+        value = list(value)
     document.set(path, value, f"setting {'.'.join(path)}={value}")

@@ -41,14 +41,15 @@ def simulate(
     """
     _check_type(network, Network, "load_network")
     _check_type(machine, Machine, "load_hardware")
-    if not isinstance(machine.sram_bytes, int):
+    if not machine.is_one:
         raise InvalidValueError(
             "", found=f"several machines in '{machine.name}'", expected="one (see simulate_array)"
         )
     places, times = policies_of(machine, placement, timing)
+    sram_bytes: Any = machine.sram_bytes
     program = lower(network)
     touches = touches_of(program)
-    placed = places.place(program, machine.sram_bytes)
+    placed = places.place(program, sram_bytes)
     ddr_bytes = placed.ddr_read_bytes + placed.ddr_write_bytes
     layers = layer_times(ddr_bytes, touches.macs, touches.vector_ops, machine, times)
     return Result(program, machine, placed, layers, places, times)
@@ -163,17 +164,17 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = [
         (
             *(*run, 0, "total", "network", totals.total_s),
-            _speedup(base.totals.total_s, totals.total_s),
+            speedup(base.totals.total_s, totals.total_s),
             *(totals.bound, totals.ddr_s, totals.compute_s, totals.ddr_bytes),
             totals.peak_sram_bytes,
         )
     ]
     shown = ("bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes")
     for position, layer_s in enumerate(layers["layer_s"]):
-        speedup = _speedup(base.columns["layer_s"][position], layer_s)
+        factor = speedup(base.columns["layer_s"][position], layer_s)
         identity = (layers[name][position] for name in ("layer", "name", "op"))
         rest = (layers[name][position] for name in shown)
-        rows.append((*run, *identity, layer_s, speedup, *rest))
+        rows.append((*run, *identity, layer_s, factor, *rest))
     return rows
 
 
@@ -184,7 +185,7 @@ def _check_type(value: object, wanted: type, made_by: str) -> None:
         )
 
 
-def _speedup(base_s: float, time_s: float) -> float | None:
+def speedup(base_s: float, time_s: float) -> float | None:
     """How many times as fast as the base; None where this one takes no time at all."""
     if time_s:
         return base_s / time_s

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from perfsim.document import Document, KeyPath
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError, describe, unknown_name
@@ -34,6 +34,27 @@ _ALSO_CALLED = {
     "tflops": "matrix",
     "gflops": "vector",
 }
+
+
+def printable(value: object) -> Any:
+    """`value` if it is text that can be printed on one line; raises InvalidValueError."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise InvalidValueError(
+            "", found=describe(value), expected="text that can be printed on one line"
+        )
+    return value
+
+
+def _name(value: object) -> Any:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise InvalidValueError(
+            "", found=describe(value), expected="a name: text that can be printed on one line"
+        )
+    return value
+
+
+Text = Annotated[str, BeforeValidator(printable)]
+Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -37,7 +37,7 @@ HOMES = {
     },
     "yaml": {"document"},
     "networkx": {"network.graph"},
-    "pandas": {"result", "simulate"},
+    "pandas": {"result", "simulate", "report.explain"},
     "pyarrow": {"report.sheet"},
     "numpy": {
         "cli",

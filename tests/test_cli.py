@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from conftest import MACHINE, TINY, read_csv
 
+import perfsim
 from perfsim import __version__, load_hardware, load_network, simulate
 from perfsim.cli import COMMANDS, main
 
@@ -165,7 +166,8 @@ def test_tables_fit_the_terminal(width, arguments, perfsim_cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     run = perfsim_cli(*arguments)
     assert run.status == 0
-    longest = max((line for line in run.out.splitlines() if "/" not in line), key=len)
+    lines = [line for line in run.out.splitlines() if not line.endswith((".yaml", ".csv"))]
+    longest = max(lines, key=len)
     assert len(longest) <= width, longest
 
 
@@ -362,6 +364,80 @@ def test_standard_output_that_is_closed():
         assert run.stderr == (b"error: standard output: is closed\n" if status else b"")
 
 
+def test_the_status_survives_a_reader_that_has_seen_enough():
+    command = f"{sys.executable} -m perfsim run resnet50 --hw 1MB_1GBs_1TF --max-time 1us"
+    run = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(b"limit: resnet50")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "run --help", "models"])
+@pytest.mark.parametrize("target", [">&-", ">/dev/full"])
+def test_texts_that_cannot_be_written(arguments, target):
+    run = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m perfsim {arguments} {target}"],
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith(b"error: standard output: ")
+    assert run.stderr.count(b"\n") == 1
+
+
+MACHINES = ("--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        RUN,
+        ("compare", "mobilenet", "resnet18", *MACHINES),
+        ("explain", *RUN[1:], "--layer", "21"),
+        ("explain", "resnet18", *MACHINES[:2], "--layer", "5"),
+        ("models",),
+        ("models", "resnet18"),
+        ("hardware",),
+        ("hardware", "1MB_1GBs_1TF"),
+    ],
+)
+def test_every_command_writes_every_format(arguments, suffix, perfsim_cli, tmp_path):
+    run = perfsim_cli(*arguments, "-o", f"x{suffix}", "--quiet")
+    assert (run.status, run.out, run.err) == (0, "", "")
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".parquet":
+        assert len(pd.read_parquet(path))
+    elif suffix == ".csv":
+        assert read_csv(path)
+    else:
+        assert json.loads(path.read_text())["perfsim"] == __version__
+
+
+def test_a_link_stays_one(perfsim_cli, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "x.csv").symlink_to(tmp_path / "folder" / "real.csv")
+    perfsim_cli(*RUN, "-o", "x.csv", "--quiet")
+    assert (tmp_path / "x.csv").is_symlink()
+    assert (tmp_path / "folder" / "real.csv").read_text().startswith("layer,")
+
+
+def test_what_the_command_line_does_is_a_call_of_the_library(tmp_path):
+    result = simulate(load_network("mobilenet"), load_hardware("1MB_1GBs_1TF"))
+    steps = perfsim.explain(result, "pw21").set_index("quantity")
+    assert steps.loc["ddr_bytes", "result"] == 1164976
+    assert perfsim.explain(result, 21).equals(perfsim.explain(result, "pw21"))
+    perfsim.write(result, str(tmp_path / "a.csv"))
+    assert len(read_csv(tmp_path / "a.csv")) == 30
+    assert perfsim.check("mobilenet").description == "network 'mobilenet': 30 layers"
+    assert perfsim.schema("hardware")["title"] == "HardwareProfile"
+    assert "mobilenet" in perfsim.bundled_networks()
+    assert "1MB_1GBs_1TF" in perfsim.bundled_machines()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_an_error():
     with Path("/dev/full").open("w") as full:
@@ -391,7 +467,7 @@ def test_what_is_slow_to_import_is_imported_where_it_is_needed():
         "import sys; from perfsim.cli import main; main({}); print(*sys.modules, file=sys.stderr)"
     )
     for arguments, absent in (
-        (["--help"], {"numpy", "pandas", "networkx", "pydantic", "yaml", "argparse_"}),
+        (["--help"], {"numpy", "pandas", "networkx", "pydantic", "yaml", "json"}),
         (["run", "mobilenet_v1", "--hw", "1MB_1GBs_1TF"], {"pandas", "networkx", "pyarrow"}),
     ):
         run = subprocess.run(

@@ -6,11 +6,14 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pytest
 from conftest import TINY
 
 from perfsim import catalog, load_network, lower
 from perfsim.errors import CountError, GraphError, UnknownNameError
+from perfsim.network.elementwise import Relu
+from perfsim.network.graph import Node, Tensor, build_network
 from perfsim.network.work import total
 from perfsim.program import Kind
 
@@ -38,12 +41,12 @@ def test_the_tiny_network_of_the_interface(load):
 
 def test_the_graph_is_a_networkx_graph_with_shapes(load):
     graph = load(TINY).graph
-    assert isinstance(graph, nx.DiGraph)
+    assert isinstance(graph, nx.MultiDiGraph)
     assert nx.is_directed_acyclic_graph(graph)
     assert graph.nodes["input"]["shapes"] == ((1, 3, 32, 32),)
     assert graph.nodes["stem"]["shapes"] == ((1, 16, 16, 16),)
     assert set(graph.predecessors("add_1")) == {"stem.relu", "conv_2.relu"}
-    assert graph.edges["stem.relu", "add_1"] == {
+    assert graph.edges["stem.relu", "add_1", 0] == {
         "tensor": "stem.relu",
         "shape": (1, 16, 16, 16),
         "bits": 8,
@@ -168,6 +171,10 @@ def test_bias_unless_batch_norm_follows(load):
     assert params(conv + ", batch_norm: true}\n") == 6 + 4
     assert params(conv + "}\n  - batch_norm: {}\n") == 6 + 4
     assert params(conv + ", bias: true, batch_norm: true}\n") == 6 + 2 + 4
+    # a batch norm behind the activation, or beside another reader, cannot take the bias over
+    assert params(conv + ", activation: relu}\n  - batch_norm: {}\n") == 6 + 2 + 4
+    beside = "  - batch_norm: {name: n}\n  - add: {inputs: [c, n]}\n"
+    assert params(conv + "}\n" + beside) == 6 + 2 + 4
 
 
 def fused(load, lines: str) -> list[tuple[str, str, int]]:
@@ -238,6 +245,18 @@ def test_lives_of_tensors(load):
     assert lives["fully_connected_1.weights"] == (Kind.WEIGHT, 7, 7, 1)
 
 
+def test_a_view_neither_reads_nor_ends_a_life(load):
+    program = lower(
+        load(
+            "input: [2, 4, 4]\nlayers:\n"
+            "  - relu: {name: a}\n  - flatten: {name: v}\n  - fully_connected: {units: 5}\n"
+            "  - flatten: {name: w, inputs: [a]}\n"
+        )
+    )
+    a = next(tensor for tensor in program.tensors if tensor.name == "a")
+    assert (a.kind, a.first, a.last, a.readers) == (Kind.OUTPUT, 0, 2, 1)
+
+
 def test_a_tensor_read_twice_by_one_layer_has_one_reader(load):
     program = lower(load("input: [3, 4, 4]\nlayers:\n  - add: {inputs: [input, input]}\n"))
     assert program.tensors[0].readers == 1
@@ -258,6 +277,32 @@ def test_counts_stay_exact_up_to_2_to_the_53(load):
     assert total(lower(load(one_layer(largest))).layers[0].macs) == largest
     with pytest.raises(CountError, match="64-bit"):
         lower(load(one_layer(2**53 + 1)))
+
+
+def test_sums_stay_exact_too(load, write):
+    """A layer moves at most twice what it touches (its weights and its output); the error names the file."""
+
+    def text(units: int) -> str:
+        return f"input: [1]\nlayers:\n  - fully_connected: {{units: {units}, bias: false}}\n"
+
+    lower(load(text(2**51 - 10)))
+    with pytest.raises(CountError, match=r"bytes in all") as caught:
+        lower(load(text(2**51 + 10)))
+    assert caught.value.file.endswith("net.yaml")
+
+
+def test_nodes_of_one_name_are_an_error():
+    nodes = [
+        Node("b", Relu(), ("t1",), ("t2",)),
+        Node("a", Relu(), ("input",), ("t1",)),
+        Node("s", Relu(), ("t1",), ("t3",)),
+        Node("s", Relu(), ("t1",), ("t4",)),
+    ]
+    for some in (nodes, nodes[1:]):
+        with pytest.raises(GraphError, match="'s' is used twice"):
+            build_network(
+                "n", [Tensor("input", (1, 4), 8)], some, feature_map_bits=8, weight_bits=8
+            )
 
 
 def test_values_are_immutable(load):
@@ -284,6 +329,12 @@ def test_yaml_values_are_those_of_version_1_2(load):
     assert network.nodes[0].name == "12:30"
 
 
+def test_settings_may_be_numpy_s_or_tuples(load):
+    network = load(TINY, input=(3, 16, 16), batch=np.int64(2), width=np.float64(0.5))
+    assert network.tensors["input"].shape == (2, 3, 16, 16)
+    assert network.nodes[0].operator.channels == 8
+
+
 def test_aliases_and_null_attributes(load):
     network = load(
         "input: [3, 4, 4]\nlayers:\n"
@@ -297,6 +348,9 @@ def test_a_file_in_the_working_directory_wins(tmp_path, monkeypatch):
     assert load_network("mobilenet").name == "mobilenet"
     Path("mobilenet.yaml").write_text(TINY)
     assert load_network("mobilenet").name == load_network("mobilenet.yaml").name == "tiny"
+    Path("resnet18").write_text("not a network: it has no suffix")
+    assert load_network("resnet18").name == "resnet18"
+    Path("resnet18").unlink()
     Path("resnet18").mkdir()  # a folder of that name is no file
     assert load_network("resnet18").name == "resnet18"
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from perfsim import catalog, load_hardware, load_network, lower, simulate, simulate_array
 from perfsim.hardware.machine import Machine
 from perfsim.network.convolution import Conv
-from perfsim.network.elementwise import Add, Relu
+from perfsim.network.elementwise import Add, BatchNorm, Relu
 from perfsim.network.graph import Node, Tensor, build_network
-from perfsim.network.layout import Concat
+from perfsim.network.layout import Concat, Flatten
+from perfsim.network.pooling import MaxPool
 from perfsim.placement import PLACEMENTS
 from perfsim.placement.liveness import thresholds_of
 from perfsim.program import Kind
@@ -201,22 +202,26 @@ def random_networks(draw):
     nodes = []
     for index in range(draw(st.integers(1, 8))):
         name = f"n{index}"
-        kind = draw(st.sampled_from(["conv", "relu", "add", "double"]))
+        kind = draw(st.sampled_from(["conv", "relu", "add", "double", "norm", "pool"]))
         first, second = draw(st.sampled_from(names)), draw(st.sampled_from(names))
         operator, inputs = {
             "conv": (Conv(channels, 3), (first,)),
             "relu": (Relu(), (first,)),
             "add": (Add(), (first, second)),
             "double": (Conv(channels, 1, bias=False), (first,)),
+            "norm": (BatchNorm(), (names[-1],)),
+            "pool": (MaxPool(3, 1), (first,)),
         }[kind]
         nodes.append(Node(name, operator, inputs, (name,)))
         names.append(name)
     if draw(st.booleans()):
         nodes.append(Node("all", Concat(), (names[-1], names[0]), ("all",)))
+    if draw(st.booleans()):
+        nodes.append(Node("view", Flatten(), (draw(st.sampled_from(names)),), ("view",)))
     size = draw(st.integers(1, 6))
     return build_network(
         "random",
-        [Tensor("input", (1, channels, size, size), 8)],
+        [Tensor("input", (draw(st.integers(1, 3)), channels, size, size), 8)],
         nodes,
         feature_map_bits=draw(st.sampled_from([1, 8, 16])),
         weight_bits=draw(st.sampled_from([1, 4, 8])),
@@ -367,3 +372,142 @@ def test_every_policy_explains_every_layer(load):
         result = simulate(network, machine(20_000), placement=policy.name)
         for position in range(len(result.program.layers)):
             assert policy.explain(result.program, result.placement, position)
+
+
+def thresholds_by_name(network) -> dict[str, int]:
+    program = lower(network)
+    return {
+        tensor.name: int(threshold)
+        for tensor, threshold in zip(program.tensors, thresholds_of(program), strict=True)
+        if tensor.kind is not Kind.WEIGHT
+    }
+
+
+BRANCH = """\
+input: [1, 10, 10]
+layers:
+  - conv: {name: a, channels: 1, kernel: 1, bias: false}
+  - conv: {name: b, channels: 2, kernel: 1, bias: false}
+  - conv: {name: c, channels: 1, kernel: 1, bias: false}
+  - add: {name: d, inputs: [a, c]}
+"""
+
+
+def test_who_leaves_has_the_furthest_next_use_by_hand(load):
+    """Live 200, 300, 400, 300. At c: a and c are next used at d, c crosses less often: c at 400. At b: a is
+    next used at d, b already at c: a at 300. Then b at 200, the input and d at 100."""
+    assert thresholds_by_name(load(BRANCH)) == {
+        "input": 100,
+        "a": 300,
+        "b": 200,
+        "c": 400,
+        "d": 100,
+    }
+
+
+def test_of_equals_the_larger_leaves_by_hand(load):
+    """Live 200, 400, 600. The output leaves at 600 for nothing; at y, x (100) and y (200) are next used
+    together, so y leaves at 400; at x, the input is next used at y and x later: x at 200."""
+    network = load(
+        "input: [1, 10, 10]\nlayers:\n"
+        "  - conv: {name: x, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: y, inputs: [input], channels: 2, kernel: 1, bias: false}\n"
+        "  - concat: {name: z, inputs: [x, y]}\n"
+    )
+    assert thresholds_by_name(network) == {"input": 100, "x": 200, "y": 400, "z": 600}
+
+
+def test_outputs_nobody_reads_leave_first_by_hand(load):
+    """Live 200, 200, 200: the input, then o, then p cost nothing; a stays down to 100."""
+    network = load(
+        "input: [1, 10, 10]\nlayers:\n"
+        "  - conv: {name: a, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: o, channels: 1, kernel: 1, bias: false}\n"
+        "  - conv: {name: p, inputs: [a], channels: 1, kernel: 1, bias: false}\n"
+    )
+    assert thresholds_by_name(network) == {"input": 200, "a": 100, "o": 200, "p": 200}
+
+
+def test_a_network_that_ends_in_a_view_writes_its_output(load):
+    network = load("input: [1, 10, 10]\nlayers:\n  - relu: {}\n  - flatten: {}\n")
+    for size in (1, 10_000):
+        totals = simulate(network, machine(size), placement="liveness").totals
+        assert (totals.ddr_read_bytes, totals.ddr_write_bytes) == (100, 100)
+
+
+def test_a_view_of_the_input_lies_where_the_input_does(load):
+    network = load("input: [1, 10, 10]\nlayers:\n  - flatten: {}\n")
+    table = simulate(network, machine(1000), placement="liveness").table
+    assert table["input_location"].tolist() == table["output_location"].tolist() == ["external"]
+    assert table["sram_used_bytes"].tolist() == [0]
+
+
+def test_one_tensor_read_twice_is_read_once(load):
+    network = load("input: [1, 10, 10]\nlayers:\n  - add: {inputs: [input, input]}\n")
+    for policy in POLICIES:
+        columns = simulate(network, machine(1000), placement=policy).columns
+        assert columns["input_bytes"] == [100]
+        assert columns["sram_used_bytes"] == [200]
+        assert columns["ddr_read_bytes"] == [100]
+
+
+def test_accumulate_does_not_overflow_when_memory_is_just_enough(chain):
+    assert simulate(chain, machine(170), placement="accumulate").columns["ddr_bytes"][0] == 120
+    assert simulate(chain, machine(169), placement="accumulate").columns["ddr_bytes"][0] == 280
+
+
+def test_accumulate_reads_an_input_that_is_first_used_after_an_overflow():
+    """Two inputs: x overflows at the first layer, and y has to come in at the second all the same."""
+    nodes = [Node("a", Relu(), ("x",), ("a",)), Node("b", Relu(), ("y",), ("b",))]
+    network = build_network(
+        "two inputs",
+        [Tensor("x", (1, 100), 8), Tensor("y", (1, 60), 8)],
+        nodes,
+        feature_map_bits=8,
+        weight_bits=8,
+    )
+    columns = simulate(network, machine(150), placement="accumulate").columns
+    assert columns["sram_used_bytes"] == [200, 120]
+    assert columns["ddr_read_bytes"] == [100, 60]
+    assert columns["ddr_write_bytes"] == [200, 0]
+
+
+def test_an_input_that_nobody_reads_takes_nothing():
+    network = build_network(
+        "spare input",
+        [Tensor("x", (1, 100), 8), Tensor("spare", (1, 10**6), 8)],
+        [Node("a", Relu(), ("x",), ("a",))],
+        feature_map_bits=8,
+        weight_bits=8,
+    )
+    for policy in POLICIES:
+        totals = simulate(network, machine(1000), placement=policy).totals
+        assert totals.peak_sram_bytes == 200
+        assert totals.ddr_read_bytes == 100
+
+
+def test_an_output_that_is_read_too_is_written_and_not_fused_away():
+    """conv -> relu, with the convolution's own output asked for as well."""
+    network = build_network(
+        "two outputs",
+        [Tensor("x", (1, 1, 10, 10), 8)],
+        [Node("c", Conv(1, 1, bias=False), ("x",), ("c",)), Node("r", Relu(), ("c",), ("r",))],
+        feature_map_bits=8,
+        weight_bits=8,
+        outputs=["c"],
+    )
+    assert [layer.op for layer in lower(network).layers] == ["conv", "relu"]
+    totals = simulate(network, machine(1000), placement="liveness").totals
+    assert totals.ddr_write_bytes == 200
+    assert (
+        simulate(network, machine(1), placement="liveness").totals.ddr_read_bytes == 100 + 1 + 100
+    )
+
+
+def test_what_bounds_a_network():
+    fast_memory = Machine("m", 10**8, 1e15, 1e12, 1e10)
+    assert simulate(NETWORKS["resnet50"], fast_memory).totals.bound == "matrix"
+    slow_memory = Machine("m", 10**8, 1e6, 1e12, 1e10)
+    assert simulate(NETWORKS["resnet50"], slow_memory).totals.bound == "ddr"
+    slow_vector = Machine("m", 10**8, 1e15, 1e15, 1e3)
+    assert simulate(NETWORKS["resnet50"], slow_vector).totals.bound == "vector"

@@ -130,6 +130,23 @@ def test_paths_may_be_path_objects():
     assert load_hardware(ROOT / "hardware_profiles" / "1MB_1GBs_1TF.yaml").name == "1MB_1GBs_1TF"
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_array_of_machines_is_not_one(number):
+    """Even when it is as long as the network has layers, or has one entry."""
+    network = load_network("mobilenet")
+    for length in (1, 3, 30):
+        numbers = dict(zip(NUMBERS, MACHINE.numbers, strict=True))
+        many = Machine("many", **numbers | {number: np.full(length, 10**9)})
+        with pytest.raises(InvalidValueError, match="simulate_array"):
+            simulate(network, many)
+
+
+@pytest.mark.parametrize("shapes", [((2,), (3,)), ((0,), (0,)), ((2, 2), (2, 2)), ((0,), (1,))])
+def test_arrays_of_machines_have_one_length(shapes):
+    with pytest.raises(InvalidValueError, match="arrays of one length"):
+        Machine("wrong", np.ones(shapes[0], dtype=int), np.ones(shapes[1]), 1e12, 1e10)
+
+
 def test_simulate_wants_one_machine():
     with pytest.raises(InvalidValueError, match="simulate_array"):
         simulate(load_network("mobilenet"), Machine("two", np.array([1, 2]), 1e9, 1e12, 1e10))

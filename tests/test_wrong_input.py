@@ -198,6 +198,21 @@ NETWORKS = {
         + "  - repeat: 100\n    layers: [conv: {channels: 3, kernel: 1, stride: 1}]\n",
         ["64-bit"],
     ),
+    "a hexadecimal number with 5000 digits": (
+        f"name: 0x{'f' * 5000}\n",
+        ["net.yaml:1", "5002 digits"],
+    ),
+    "a shape beyond 64 bits": (
+        f"input: [{'9' * 90}, {'9' * 90}, 4]\nlayers: [flatten: {{}}, conv: {{channels: 1, kernel: 1}}]\n",
+        ["net.yaml: input", "about 10^180 elements", "64-bit"],
+    ),
+    "an inputs bomb": (
+        HEAD
+        + "  - repeat: 5000\n    layers:\n      - add: {inputs: ["
+        + ", ".join(["input"] * 2000)
+        + "]}\n",
+        ["net.yaml:6", "more than 500,000 inputs"],
+    ),
     "zero width": ("input: [3, 8, 8]\nwidth: 0\nlayers: [relu: {}]\n", ["net.yaml:2", "above 0"]),
     "NaN width": ("input: [3, 8, 8]\nwidth: .nan\nlayers: [relu: {}]\n", ["net.yaml:2", "nan"]),
     "input of nothing": ("input: []\nlayers: [relu: {}]\n", ["net.yaml:1", "at least 1 entries"]),
@@ -242,6 +257,18 @@ MACHINES = {
     "too many digits in the exponent": (
         MACHINE.replace("1 GB/s", "1e99999999 GB/s"),
         ["hw.yaml:3", "a bandwidth"],
+    ),
+    "a number with 5000 digits": (
+        MACHINE.replace("64 KB", f"1.{'0' * 5000} MB"),
+        ["hw.yaml:2", "sram", "a size such as"],
+    ),
+    "an unprintable name": (
+        MACHINE.replace("name: small", 'name: "a\\e[31m"'),
+        ["hw.yaml:1", "printed on one line"],
+    ),
+    "an unprintable description": (
+        MACHINE + 'description: "a\\nb"\n',
+        ["hw.yaml:6", "description", "printed on one line"],
     ),
     "part of a byte": (MACHINE.replace("64 KB", "0.3 B"), ["hw.yaml:2", "whole number of bytes"]),
     "misspelt key": (
@@ -331,6 +358,10 @@ TABLES = {
         COUNTS + "2,softmax,20,20,0,50\n",
         ["net.csv:3", "'softmax' does not run on the matrix unit", "found 50 MACs"],
     ),
+    "an unprintable name": (
+        COUNTS.replace("macs\n", "macs,name\n").replace("40\n", '40,"a\x1b[31m"\n'),
+        ["net.csv:2", "printed on one line"],
+    ),
     "an open quote": (COUNTS + '2,"conv,20,30,1,1\n', ["net.csv:3", "CSV"]),
 }
 
@@ -404,6 +435,10 @@ SETTINGS = {
     "hw.sram=1 GB/s": ["--set hw.sram=1 GB/s", "which is a bandwidth"],
     "hw.ddr_bandwith=1 GB/s": ["--set hw.ddr_bandwith", "did you mean 'ddr_bandwidth'?"],
     "hw.placement=none": ["--set hw.placement=none", "unknown placement 'none'"],
+    "\udcff=1": ["--set", "KEY=VALUE"],
+    "batch=0x" + "f" * 5000: ["--set batch=0xfff", "expected a value as in"],
+    "hw.name=": ["KEY=VALUE"],
+    'hw.name="a\\nb"': ["printed on one line"],
     "hw=3": ["--set hw=3", "such as hw.sram"],
     "stem.channels=32": ["--set stem.channels=32", "unknown key 'stem'"],
     "width=1e9": ["--set width=1e9: width: ", "at most 1000"],
@@ -433,6 +468,9 @@ USAGE = {
     "unknown timing": ((*RUN, "--timing", "overlapp"), ["did you mean 'overlap'?"]),
     "limit without unit": ((*RUN, "--max-time", "5"), ["--max-time", "a time such as '5 ms'"]),
     "limit of 0": ((*RUN, "--max-time", "0ms"), ["--max-time", "above zero"]),
+    "limit beyond all time": ((*RUN, "--max-time", "1e999s"), ["--max-time", "to 1e9 s"]),
+    "limit below all time": ((*RUN, "--max-time", "1e-999s"), ["--max-time", "1e-12 s"]),
+    "layer with 5000 digits": (("explain", *RUN[1:], "--layer", "1" * 5000), ["no layer"]),
     "unknown layer": (
         ("explain", *RUN[1:], "--layer", "pw_25"),
         ["no layer 'pw_25'", "did you mean 'pw25'?"],
@@ -460,6 +498,10 @@ def test_an_output_that_would_overwrite_its_input(perfsim_cli, write):
     write("net.csv", COUNTS)
     run = perfsim_cli("run", "net.csv", "--hw", "1MB_1GBs_1TF", "-o", "./net.csv")
     one_error(run, "would overwrite the input")
+
+
+def test_an_output_where_nothing_may_be_made(perfsim_cli):
+    one_error(perfsim_cli(*RUN, "-o", "/proc/x.csv"), "/proc/x.csv", "cannot be written")
 
 
 def test_one_bad_output_leaves_no_other_behind(perfsim_cli, tmp_path):

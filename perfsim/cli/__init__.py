@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from perfsim import __version__
-from perfsim.errors import InputError, PerfsimError, nearest_name
+from perfsim.errors import InputError, OutputError, PerfsimError, nearest_name
 
 # name -> what it does; the module perfsim.cli.<name>_command has configure(parser) and execute(arguments)
 COMMANDS = {
@@ -35,12 +35,39 @@ _SIMULATING = ("run", "compare", "explain")
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
+def show(text: str) -> None:
+    """Write to standard output.
+
+    Where the reader has seen enough (`| head`) the rest goes nowhere, which is no error; a full disk is one.
+    """
+    if sys.stdout is None:
+        raise OutputError("is closed").at(file="standard output")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+    except OSError as error:
+        _discard_output()
+        raise OutputError(f"cannot be written: {error.strerror}").at(
+            file="standard output"
+        ) from None
+
+
+def _discard_output() -> None:
+    """Let what is still buffered for standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class UsageError(InputError):
     """The command line itself is wrong."""
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError, with the nearest spelling of an option."""
+
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
+        show(message)
 
     def error(self, message: str) -> NoReturn:
         nearest = None
@@ -69,18 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 a limit does not hold, 2 wrong input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        try:
-            return _dispatch(words)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+        return _dispatch(words)
     except PerfsimError as error:
         complain(f"error: {error}")
         return WRONG_INPUT
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`): no error. What is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -96,10 +115,10 @@ def _dispatch(words: list[str]) -> int:
         if hasattr(stream, "reconfigure"):  # names may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_help())
+        show(_help())
         return DONE
     if words[0] in ("-V", "--version"):
-        sys.stdout.write(f"perfsim {__version__}\n")
+        show(f"perfsim {__version__}\n")
         return DONE
     name = words[0]
     if name not in COMMANDS:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from perfsim import catalog
-from perfsim.cli import complain
-from perfsim.errors import InputError, InvalidValueError, OutputError
+from perfsim.cli import complain, show
+from perfsim.errors import InputError, InvalidValueError, shortened
 from perfsim.report.sheet import FORMATS, Sheet, csv_text, json_text
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
+    from perfsim.result import Result
     from perfsim.settings import Setting
 
 MACHINE_PREFIX = "hw."
@@ -40,10 +40,12 @@ def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> N
         + ("; may be given several times, the first is the base" if many else ""),
     )
     add_settings(parser, "network's or (with hw.) the machine's file")
-    parser.add_argument(
-        "--placement", metavar="NAME", help="how memory is assigned: liveness, accumulate"
-    )
-    parser.add_argument("--timing", metavar="NAME", help="what overlaps: overlap, serial")
+    from perfsim.placement import PLACEMENTS
+    from perfsim.timing.kernel import TIMINGS
+
+    for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS)):
+        rules = "; ".join(f"{policy.name}: {policy.rule}" for policy in policies)
+        parser.add_argument(option, metavar="NAME", help=f"instead of the machine's own. {rules}")
 
 
 def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
@@ -94,12 +96,12 @@ def split_settings(settings: list[str]) -> tuple[dict[str, Setting], dict[str, S
     for_machine: dict[str, Setting] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not key.strip() or not equals or not text.strip():
+        if not key.strip() or not key.isprintable() or not equals or not text.strip():
             raise InvalidValueError(
                 "", found=f"'{setting}'", expected="KEY=VALUE such as width=0.5"
             ).at(file="--set")
         key = key.strip()
-        origin = f"--set {setting}"
+        origin = f"--set {shortened(setting)}"
         value = Setting(read_value(text, origin), origin)
         if key == MACHINE_PREFIX.rstrip("."):
             raise InvalidValueError("", found="the key 'hw'", expected="such as hw.sram").at(
@@ -190,21 +192,6 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
         show(sheet.text(shutil.get_terminal_size((80, 24)).columns))
 
 
-def show(text: str) -> None:
-    """Write to standard output; a closed pipe is no error, a full disk is one."""
-    if sys.stdout is None:
-        raise OutputError("is closed").at(file="standard output")
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}").at(
-            file="standard output"
-        ) from None
-
-
 def warn(text: str, arguments: argparse.Namespace) -> None:
     """A warning on standard error, unless --quiet."""
     if not arguments.quiet:
@@ -223,11 +210,13 @@ def limit_seconds(arguments: argparse.Namespace) -> float | None:
         raise error.at(file="--max-time") from None
 
 
-def report_slow(name: str, total_s: float, limit_s: float | None) -> bool:
+def report_slow(result: Result, limit_s: float | None) -> bool:
     """Say on standard error that a run is slower than --max-time allows; whether it is."""
+    total_s = result.totals.total_s
     if limit_s is None or total_s <= limit_s:
         return False
     from perfsim.report.text import duration
 
-    complain(f"limit: {name} takes {duration(total_s)}, more than --max-time {duration(limit_s)}")
+    run = f"{result.program.name} on {result.machine.name}"
+    complain(f"limit: {run} takes {duration(total_s)}, more than --max-time {duration(limit_s)}")
     return True

@@ -38,11 +38,5 @@ def execute(arguments: argparse.Namespace) -> int:
     if warning:
         common.warn(warning, arguments)
     common.give_out(compare_sheet(runs, arguments.settings), arguments)
-    slow = [
-        common.report_slow(
-            f"{result.program.name} on {result.machine.name}", result.totals.total_s, limit_s
-        )
-        for results in runs
-        for result in results
-    ]
+    slow = [common.report_slow(result, limit_s) for results in runs for result in results]
     return LIMIT_BROKEN if any(slow) else DONE

@@ -7,13 +7,8 @@ perfsim explain mobilenet --hw 1MB_1GBs_1TF --layer 25
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from perfsim.cli import DONE, common
-from perfsim.errors import UnknownNameError, nearest_name
-
-if TYPE_CHECKING:
-    from perfsim.program import Program
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,29 +30,10 @@ def execute(arguments: argparse.Namespace) -> int:
     common.check_outputs(arguments, [arguments.model], arguments.hw)
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
-    from perfsim.report.explain import explain_sheet
+    from perfsim.report.explain import explain_sheet, position_of
     from perfsim.simulate import simulate
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
-    position = _position(result.program, arguments.layer)
+    position = position_of(result.program, arguments.layer)
     common.give_out(explain_sheet(result, position, arguments.settings), arguments)
     return DONE
-
-
-def _position(program: Program, name: str) -> int:
-    """The position of the layer called `name`, or of that number."""
-    position = program.position(name)
-    if position is not None:
-        return position
-    layers = len(program.layers)
-    if name.isdecimal():
-        if 1 <= int(name) <= layers:
-            return int(name) - 1
-        raise UnknownNameError("", found=f"layer {name}", expected=f"a number from 1 to {layers}")
-    names = [layer.name for layer in program.layers]
-    listed = ", ".join(names[:8]) + (", ..." if layers > 8 else "")
-    raise UnknownNameError(
-        f"'{program.name}' has no layer '{name}'",
-        expected=f"a number from 1 to {layers}, or one of {listed}",
-        nearest=nearest_name(name, names),
-    )

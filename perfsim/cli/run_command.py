@@ -32,6 +32,5 @@ def execute(arguments: argparse.Namespace) -> int:
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
     common.give_out(run_sheet(result, arguments.settings), arguments)
-    name = f"{result.program.name} on {machine.name}"
-    slow = common.report_slow(name, result.totals.total_s, limit_s)
+    slow = common.report_slow(result, limit_s)
     return LIMIT_BROKEN if slow else DONE

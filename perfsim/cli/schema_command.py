@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from perfsim.cli import DONE, common
-from perfsim.errors import UnknownNameError, nearest_name
+from perfsim.cli import DONE, show
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
-    from perfsim.report.schema import SCHEMAS
+    from perfsim.report.schema import schema
 
-    if arguments.kind not in SCHEMAS:
-        raise UnknownNameError(
-            f"there is no schema '{arguments.kind}'",
-            expected=f"one of {', '.join(SCHEMAS)}",
-            nearest=nearest_name(arguments.kind, SCHEMAS),
-        )
-    common.show(json.dumps(SCHEMAS[arguments.kind](), indent=1) + "\n")
+    show(json.dumps(schema(arguments.kind), indent=1) + "\n")
     return DONE

@@ -31,7 +31,7 @@ from perfsim.network.operator import Operator, Unit
 from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.work import Product, Shape, Work
 from perfsim.settings import apply_settings
-from perfsim.validation import STRICT, validate
+from perfsim.validation import STRICT, Name, printable, validate
 
 NEEDED = ("layer", "op", "input_elements", "output_elements", "weights", "macs")
 OPTIONAL = ("name", "vector_ops")
@@ -43,7 +43,7 @@ class TableSettings(BaseModel):
 
     model_config = STRICT
 
-    name: str | None = Field(None, min_length=1)
+    name: Name | None = None
     batch: int = Field(1, ge=1)
     precision: Precision = Precision()
 
@@ -209,7 +209,7 @@ def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
             f"'{op}' runs on the vector unit, and the table does not say how many operations it takes",
             expected="a column vector_ops",
         )
-    return row.get("name") or f"{op}_{number}", read, operator
+    return printable(row.get("name") or f"{op}_{number}"), read, operator
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:

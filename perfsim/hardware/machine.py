@@ -60,10 +60,29 @@ class Machine:
                     where=f"machine '{self.name}', {key}"
                 )
 
+        shapes = [value.shape for value in self.numbers if hasattr(value, "shape")]
+        if shapes:
+            _check_shapes(self.name, shapes)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is one machine, not an array of them."""
+        return all(isinstance(value, int | float) for value in self.numbers)
+
     @property
     def numbers(self) -> tuple[Any, ...]:
         """The values of `NUMBERS`, in that order."""
         return tuple(getattr(self, key) for key in NUMBERS)
+
+
+def _check_shapes(name: str, shapes: list[tuple[int, ...]]) -> None:
+    longest = max(shapes)
+    fitting = all(len(shape) == 1 and shape in (longest, (1,)) for shape in shapes)
+    if not fitting or longest == (0,):
+        lengths = ", ".join("x".join(map(str, shape)) for shape in shapes)
+        raise InvalidValueError(
+            "", found=f"arrays of lengths {lengths}", expected="arrays of one length, not empty"
+        ).at(where=f"machine '{name}'")
 
 
 def _is_positive(value: Any, *, whole: bool) -> bool:

@@ -13,7 +13,7 @@ from perfsim.document import Document, read_document
 from perfsim.hardware import units
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.settings import apply_settings
-from perfsim.validation import STRICT, validate
+from perfsim.validation import STRICT, Name, Text, validate
 
 
 def _quantity(dimension: units.Dimension) -> WithJsonSchema:
@@ -38,17 +38,17 @@ class HardwareProfile(BaseModel):
 
     model_config = STRICT
 
-    name: str = Field(min_length=1, description="the machine's name")
+    name: Name = Field(description="the machine's name")
     sram: Size = Field(description="internal memory, such as '1 MB' (10^6 bytes) or '1 MiB' (2^20)")
     ddr_bandwidth: Bandwidth = Field(description="to external memory, such as '1 GB/s'")
     matrix: Compute = Field(
         description="peak of the matrix unit, such as '1 TFLOPS'; one multiply-accumulate is 2 FLOP"
     )
     vector: Compute = Field(description="peak of the vector unit, such as '10 GFLOPS'")
-    placement: str = Field(DEFAULT_PLACEMENT, description="how this machine assigns memory")
-    timing: str = Field(DEFAULT_TIMING, description="what overlaps on this machine")
-    description: str = Field("", description="one line about the machine")
-    source: str = Field("", description="where the numbers come from")
+    placement: Text = Field(DEFAULT_PLACEMENT, description="how this machine assigns memory")
+    timing: Text = Field(DEFAULT_TIMING, description="what overlaps on this machine")
+    description: Text = Field("", description="one line about the machine")
+    source: Text = Field("", description="where the numbers come from")
 
 
 def load_hardware(file: str | PathLike[str], **settings: Any) -> Machine:

@@ -7,7 +7,6 @@ and an OP of the "TOPS" in data sheets is counted as one FLOP.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +15,9 @@ from perfsim.errors import InvalidValueError, describe, nearest_name
 
 _DECIMAL = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*(\S.*?)?\s*")
+_QUANTITY = re.compile(
+    r"\s*([-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?)\s*(\S.*?)?\s*"
+)
 _WORD_VALUE = re.compile(r"\s*[-+]?\.?(nan|inf|infinity)\b.*", re.IGNORECASE)
 
 
@@ -140,7 +141,7 @@ def parse_rate(text: object, dimension: Dimension) -> float:
 
 def parse_seconds(text: object) -> float:
     """A time in seconds ("5ms" is 0.005)."""
-    seconds = float(parse(text, TIME))
-    if not math.isfinite(seconds):
-        raise InvalidValueError("", found=describe(text), expected="a finite time")
-    return seconds
+    seconds = parse(text, TIME)
+    if not Fraction(1, 10**12) <= seconds <= 10**9:
+        raise InvalidValueError("", found=describe(text), expected="a time from 1e-12 s to 1e9 s")
+    return float(seconds)

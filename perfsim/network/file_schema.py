@@ -6,14 +6,22 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    create_model,
+)
 
 from perfsim.errors import InvalidValueError, describe, nearest_name
 from perfsim.network.elementwise import ACTIVATIONS
 from perfsim.network.operator import Padding, PerAxis, Positive, Unit
 from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.window import PADDING_WORDS
-from perfsim.validation import STRICT
+from perfsim.validation import STRICT, Name, Text
 
 RESERVED_NAMES = ("previous", "input", "block_input")
 _ACTIVATION_NAMES = tuple(activation.name for activation in ACTIVATIONS)
@@ -57,11 +65,7 @@ def _activation(value: object) -> Any:
     raise InvalidValueError("", found=describe(value), expected=expected, nearest=near)
 
 
-def _layer_name(value: object) -> Any:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise InvalidValueError(
-            "", found=describe(value), expected="a name: text that can be printed on one line"
-        )
+def _not_reserved(value: str) -> str:
     if value in RESERVED_NAMES:
         raise InvalidValueError(
             f"the name '{value}' is reserved", expected="another name for the layer"
@@ -84,9 +88,7 @@ PaddingField = Annotated[
 ActivationField = Annotated[
     Any, BeforeValidator(_activation), WithJsonSchema({"enum": list(_ACTIVATION_NAMES)})
 ]
-LayerName = Annotated[
-    str, BeforeValidator(_layer_name), WithJsonSchema({"type": "string", "minLength": 1})
-]
+LayerName = Annotated[Name, AfterValidator(_not_reserved)]
 
 _FIELD_TYPES: tuple[tuple[Any, Any], ...] = (
     (Positive, PositiveField),
@@ -171,11 +173,9 @@ class NetworkFile(BaseModel):
 
     model_config = STRICT
 
-    name: LayerName | None = Field(
-        None, description="the network's name; that of the file if absent"
-    )
-    description: str = Field("", description="one line about the network")
-    source: str = Field("", description="where the definition comes from")
+    name: Name | None = Field(None, description="the network's name; that of the file if absent")
+    description: Text = Field("", description="one line about the network")
+    source: Text = Field("", description="where the definition comes from")
     input: Annotated[list[PositiveField], Field(min_length=1)] = Field(
         description="shape without the batch, such as [channels, height, width]"
     )

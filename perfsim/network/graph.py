@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfsim.errors import GraphError, InputError, ShapeError, nearest_name
 from perfsim.network.operator import Operator
-from perfsim.network.work import Shape, Work, shape_text
+from perfsim.network.work import LARGEST_COUNT, Shape, Work, elements, shape_text, too_large
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -57,8 +57,9 @@ class Network:
         name: the network's name.
         nodes: in execution order: each reads what earlier ones wrote.
         tensors: every feature map by name, inputs and outputs included.
-        inputs, outputs: names of tensors; an output is what no node reads.
+        inputs, outputs: names of tensors; an output is what no node reads, or what was asked for.
         weight_bits: bits per weight.
+        file: where it was read.
         warnings: what is allowed but likely not meant.
     """
 
@@ -69,6 +70,7 @@ class Network:
     outputs: tuple[str, ...]
     weight_bits: int
     description: str = ""
+    file: str = ""
     warnings: tuple[str, ...] = ()
 
     def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
@@ -80,15 +82,16 @@ class Network:
         return node.operator.work(self.shapes(node.inputs), self.shapes(node.outputs))
 
     @cached_property
-    def graph(self) -> nx.DiGraph[str]:
+    def graph(self) -> nx.MultiDiGraph[str]:
         """The network as a networkx graph.
 
         Graph nodes are the names of nodes and of network inputs, with the attributes `operator` (None for an
-        input) and `shapes`; an edge carries the `tensor` that flows, its `shape` and `bits`.
+        input) and `shapes`; an edge carries the `tensor` that flows, its `shape` and `bits`. Two edges between the
+        same nodes are two inputs.
         """
         import networkx as nx
 
-        graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
         writer: dict[str, str] = {}
         for name in self.inputs:
             graph.add_node(name, operator=None, shapes=self.shapes([name]))
@@ -111,11 +114,14 @@ def build_network(
     *,
     feature_map_bits: int,
     weight_bits: int,
+    outputs: Sequence[str] = (),
     description: str = "",
     file: str = "",
     warnings: tuple[str, ...] = (),
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
+
+    outputs: tensors that are outputs although a node reads them; what no node reads is one anyway.
 
     Raises GraphError (empty network, unknown tensor, cycle) or ShapeError, naming the node.
     """
@@ -123,21 +129,31 @@ def build_network(
         raise GraphError("the network has no layers").at(file=file or None)
     ordered = _execution_order(inputs, nodes)
     tensors = {tensor.name: tensor for tensor in inputs}
+    for tensor in inputs:
+        if elements(tensor.shape) > LARGEST_COUNT:
+            error = too_large(elements(tensor.shape), f"elements in '{tensor.name}'")
+            raise error.at(file=file or None, where=tensor.name)
     read: set[str] = set()
     for node in ordered:
         shapes = _infer(node, tuple(tensors[each].shape for each in node.inputs))
         read.update(node.inputs)
         for output, shape in zip(node.outputs, shapes, strict=True):
+            if elements(shape) > LARGEST_COUNT:
+                raise node.locate(too_large(elements(shape), f"elements in '{output}'"))
             tensors[output] = Tensor(output, shape, feature_map_bits)
-    outputs = tuple(each for node in ordered for each in node.outputs if each not in read)
+    kept = set(outputs)
+    results = tuple(
+        each for node in ordered for each in node.outputs if each not in read or each in kept
+    )
     return Network(
         name=name,
         nodes=tuple(ordered),
         tensors=tensors,
         inputs=tuple(tensor.name for tensor in inputs),
-        outputs=outputs,
+        outputs=results,
         weight_bits=weight_bits,
         description=description,
+        file=file,
         warnings=warnings,
     )
 
@@ -165,15 +181,19 @@ def _execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequenc
     lexicographical topological sort by position would give.
     """
     written = {tensor.name for tensor in inputs}
-    writers: dict[str, Node] = {}
+    writers: dict[str, int] = {}  # tensor -> position of the node that writes it
+    names: set[str] = set()
     in_order = True
-    for node in nodes:
+    for position, node in enumerate(nodes):
+        if node.name in names:
+            raise node.locate(GraphError(f"the name '{node.name}' is used twice"))
+        names.add(node.name)
         in_order = in_order and written.issuperset(node.inputs)
         for output in node.outputs:
             if output in written:
                 raise node.locate(GraphError(f"the name '{output}' is used twice"))
             written.add(output)
-            writers[output] = node
+            writers[output] = position
     for node in nodes:
         for name in node.inputs:
             if name not in written:
@@ -182,23 +202,22 @@ def _execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequenc
     return nodes if in_order else _sorted_topologically(nodes, writers)
 
 
-def _sorted_topologically(nodes: Sequence[Node], writers: dict[str, Node]) -> Sequence[Node]:
+def _sorted_topologically(nodes: Sequence[Node], writers: dict[str, int]) -> Sequence[Node]:
     import networkx as nx
 
-    position = {node.name: index for index, node in enumerate(nodes)}
-    graph: Any = nx.DiGraph()
-    graph.add_nodes_from(position)
-    for node in nodes:
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(nodes)))
+    for position, node in enumerate(nodes):
         for name in node.inputs:
             if name in writers:
-                graph.add_edge(writers[name].name, node.name)
+                graph.add_edge(writers[name], position)
     try:
-        order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+        order = list(nx.lexicographical_topological_sort(graph))
     except nx.NetworkXUnfeasible:
         cycle = [edge[0] for edge in nx.find_cycle(graph)]
-        start = cycle.index(min(cycle, key=position.__getitem__))
-        cycle = cycle[start:] + cycle[:start]
-        text = " -> ".join([*cycle, cycle[0]])
-        first = nodes[position[cycle[0]]]
+        start = cycle.index(min(cycle))
+        names = [nodes[position].name for position in cycle[start:] + cycle[:start]]
+        text = " -> ".join([*names, names[0]])
+        first = nodes[min(cycle)]
         raise first.locate(GraphError(f"the layers read each other in a cycle: {text}")) from None
-    return [nodes[position[name]] for name in order]
+    return [nodes[position] for position in order]

@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from perfsim.errors import CountError
+
+LARGEST_COUNT = 2**53  # up to which 64-bit floats hold every whole number
+
 Shape: TypeAlias = tuple[int, ...]
 Factor: TypeAlias = tuple[int, str]
 
@@ -56,6 +60,16 @@ class Work:
 def elements(shape: Shape) -> int:
     """The number of elements of a tensor of this shape."""
     return math.prod(shape)
+
+
+def too_large(count: int, what: str) -> CountError:
+    """The error for a count that would not stay exact."""
+    shown = f"{count:,}" if count < 10**30 else f"about 10^{int(math.log10(count))}"
+    return CountError(
+        "a count would not be exact as a 64-bit number",
+        found=f"{shown} {what}",
+        expected=f"at most {LARGEST_COUNT:,} (2^53)",
+    )
 
 
 def shape_text(shape: Shape) -> str:

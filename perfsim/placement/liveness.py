@@ -100,7 +100,9 @@ def thresholds_of(program: Program) -> Counts:
     """The least SRAM [bytes] with which each tensor is internal, shape (tensors,); weights 0."""
     thresholds = np.zeros(len(program.tensors), dtype=np.int64)
     feature_maps = [
-        index for index, tensor in enumerate(program.tensors) if tensor.kind is not Kind.WEIGHT
+        index
+        for index, tensor in enumerate(program.tensors)
+        if tensor.kind is not Kind.WEIGHT and tensor.first <= tensor.last
     ]
     first = np.array([program.tensors[index].first for index in feature_maps])
     last = np.array([program.tensors[index].last for index in feature_maps])

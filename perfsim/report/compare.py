@@ -19,7 +19,7 @@ from perfsim.report.text import (
     texts,
     wrapped,
 )
-from perfsim.simulate import comparison
+from perfsim.simulate import comparison, speedup
 
 if TYPE_CHECKING:
     from perfsim.result import Result
@@ -127,6 +127,5 @@ def _machine_columns(result: Result, base: Result, largest_s: float) -> list[Col
 
 
 def _speedup(base_s: float, time_s: float) -> str:
-    if not time_s:
-        return "-"
-    return f"{base_s / time_s:.3g}x"
+    factor = speedup(base_s, time_s)
+    return "-" if factor is None else f"{factor:.3g}x"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from perfsim.errors import UnknownNameError, nearest_name
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
 from perfsim.report.run import machine_record, policies, settings_text
@@ -14,7 +15,9 @@ from perfsim.report.text import duration, wrapped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsim.program import Layer, Tensor
+    import pandas as pd
+
+    from perfsim.program import Layer, Program, Tensor
     from perfsim.result import Result
 
 _WORD = re.compile(r"[a-z_]+")
@@ -25,9 +28,14 @@ def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -
     """The explanation of the layer at `position` as a sheet."""
     layer = result.program.layers[position]
     rows = [*_counts(layer), *_memory(result, position), *_times(result, position)]
-    names = ("about", "quantity", "formula", "values", "result")
+    about, quantity, formula, values, results = (list(column) for column in zip(*rows, strict=True))
     columns = {
-        name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        "about": about,
+        "quantity": quantity,
+        "formula": formula,
+        "values": values,
+        "result": [None if isinstance(result, str) else result for result in results],
+        "text": [result if isinstance(result, str) else "" for result in results],
     }
     record = {
         "network": result.program.name,
@@ -41,6 +49,38 @@ def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -
     }
     return Sheet(
         record, "steps", columns, lambda width: _text(result, position, rows, settings, width)
+    )
+
+
+def explain(result: Result, layer: str | int) -> pd.DataFrame:
+    """How the numbers of one layer came about, a step a row.
+
+    layer: its name, the name of a part fused into it, or its number in the table.
+
+    Columns: about, quantity, formula, values, result (a number), text (an answer in words).
+    Raises UnknownNameError for a layer that is not there.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(explain_sheet(result, position_of(result.program, str(layer))).columns)
+
+
+def position_of(program: Program, name: str) -> int:
+    """The position of the layer called `name`, or of that number."""
+    position = program.position(name)
+    if position is not None:
+        return position
+    layers = len(program.layers)
+    if name.isascii() and name.isdecimal() and len(name) < 10:
+        if 1 <= int(name) <= layers:
+            return int(name) - 1
+        raise UnknownNameError("", found=f"layer {name}", expected=f"a number from 1 to {layers}")
+    names = [layer.name for layer in program.layers]
+    listed = ", ".join(names[:8]) + (", ..." if layers > 8 else "")
+    raise UnknownNameError(
+        f"'{program.name}' has no layer '{name}'",
+        expected=f"a number from 1 to {layers}, or one of {listed}",
+        nearest=nearest_name(name, names),
     )
 
 
@@ -113,6 +153,8 @@ def _memory(result: Result, position: int) -> list[Row]:
             columns["ddr_bytes"][position],
         )
     )
+    if layer.is_view:
+        return rows
     policy = result.placement_policy
     reasons = policy.explain(result.program, result.placement, position)
     rows += [("memory", f"placement {policy.name}", reason, "", "") for reason in reasons]

@@ -7,9 +7,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfsim.errors import OutputError, nearest_name
 from perfsim.report.sheet import Sheet, csv_text, json_text, parquet_bytes
+
+if TYPE_CHECKING:
+    from perfsim.result import Result
 
 WRITERS: dict[str, Callable[[Sheet], bytes]] = {
     ".csv": lambda sheet: csv_text(sheet).encode(),
@@ -46,6 +50,19 @@ def check_outputs(outputs: Sequence[str], inputs: Iterable[Path] = ()) -> None:
             raise OutputError(f"the folder '{path.parent}' cannot be written to").at(file=output)
 
 
+def write(result: Result, *files: str) -> None:
+    """Write the per-layer table of `result` to each file, its format by its suffix.
+
+    >>> write(result, "layers.csv", "layers.parquet")
+
+    All are written whole or not at all; raises OutputError.
+    """
+    from perfsim.report.run import run_sheet
+
+    check_outputs(files)
+    write_files(run_sheet(result), files)
+
+
 def write_files(sheet: Sheet, outputs: Sequence[str]) -> None:
     """Write `sheet` to every output, its format by its suffix; raises OutputError.
 
@@ -54,15 +71,15 @@ def write_files(sheet: Sheet, outputs: Sequence[str]) -> None:
     pending: list[tuple[str, str]] = []
     try:
         for output in outputs:
-            path = Path(output)
+            path = Path(output).resolve()  # a link stays one
             data = WRITERS[path.suffix.lower()](sheet)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            handle, name = tempfile.mkstemp(prefix=".perfsim-", dir=path.parent)
             pending.append((name, output))
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
             Path(name).chmod(_usual_mode())
         for name, output in pending:
-            Path(name).replace(output)
+            Path(name).replace(Path(output).resolve())
     except OSError as error:
         raise _failed(output, error) from None
     finally:

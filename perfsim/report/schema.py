@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from perfsim.errors import UnknownNameError, nearest_name
 from perfsim.hardware.profile import hardware_schema
 from perfsim.network.file_schema import network_schema
 from perfsim.placement import PLACEMENTS
@@ -28,3 +29,14 @@ def _hardware() -> dict[str, Any]:
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"network": _network, "hardware": _hardware}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON schema of the files of a `kind`: "network" or "hardware"."""
+    if kind not in SCHEMAS:
+        raise UnknownNameError(
+            f"there is no schema '{kind}'",
+            expected=f"one of {', '.join(SCHEMAS)}",
+            nearest=nearest_name(kind, SCHEMAS),
+        )
+    return SCHEMAS[kind]()
