@@ -100,7 +100,7 @@ class _Walk:
             self.in_use = list(self._resident)
             self.used_bytes.append(self._resident_bytes)
             return
-        for index in dict.fromkeys(layer.reads):
+        for index in layer.reads:
             if index not in self._resident:
                 is_first_use = self._program.tensors[index].first == position
                 if index in self._in_ddr and (is_first_use or not self._just_spilled):
