@@ -7,7 +7,14 @@ from fractions import Fraction
 from typing import Any
 
 from perfsim.document import Document, KeyPath
-from perfsim.errors import CountError, GraphError, InputError, InvalidValueError, describe
+from perfsim.errors import (
+    CountError,
+    GraphError,
+    InputError,
+    InvalidValueError,
+    UnknownNameError,
+    describe,
+)
 from perfsim.network.convolution import Conv
 from perfsim.network.expression import evaluate, is_expression
 from perfsim.network.file_schema import LayerModel, MatrixModel, NetworkFile, layer_model
@@ -226,13 +233,16 @@ class Expansion:
             here = (*layer.path, layer.operator_name)
             try:
                 read = [find_layer(each, layer.scope, layer.previous, self.found) for each in names]
-                shapes = tuple(self._shapes[self.found[each]] for each in read)
-                outputs = layer.operator(self._width).output_shapes(shapes)
-            except KeyError:
-                error: InputError = GraphError(
-                    f"'{layer.name}' reads a layer further down, so its channels are not known yet"
+            except UnknownNameError as error:
+                late = GraphError(
+                    f"the channels of '{layer.name}' are not known yet",
+                    found=f"inputs {describe(names)}",
+                    expected="layers that stand above",
                 )
-                raise self._document.place(error, here) from None
+                raise self._document.place(late, here) from error
+            shapes = tuple(self._shapes[self.found[each]] for each in read)
+            try:
+                outputs = layer.operator(self._width).output_shapes(shapes)
             except InputError as error:
                 raise self._document.place(error, here) from None
             self._shapes[layer.name] = outputs[0]
