@@ -75,28 +75,27 @@ LAYER_FILES = {
     "inception_v3.csv": "inception_v3",
 }
 FUSED = ("BatchNorm2d", "ReLU", "ReLU6")
-COMPUTING = ("Conv2d", "Linear", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d")
 
 
 def published_layers(name: str) -> list[tuple[str, int, int]]:
-    """(output shape, MACs, parameters) of each module that computes, with the batch norm behind it."""
+    """(output shape, MACs, parameters) of each convolution and linear layer, with the batch norm behind it."""
     layers: list[list[object]] = []
+    before = ""
     for row in read_csv(PUBLISHED / "layers" / name):
-        if row["type"] in FUSED:
-            layers[-1][2] += int(row["params"])
-        elif (row["type"] in COMPUTING and row["in_shape"] != row["out_shape"]) or (
-            row["type"] in COMPUTING and int(row["macs"])
-        ):
+        if row["type"] in ("Conv2d", "Linear"):
             layers.append([row["out_shape"], int(row["macs"]), int(row["params"])])
+        elif row["type"] in FUSED and before in ("Conv2d", *FUSED):
+            layers[-1][2] += int(row["params"])
+        before = row["type"]
     return [tuple(layer) for layer in layers]
 
 
 def our_layers(name: str) -> list[tuple[str, int, int]]:
-    """The same of ours; what is a function in the definitions (add, concat, softmax) is left out."""
+    """The same of ours."""
     return [
         (shape_text(layer.output_shapes[0][1:]), total(layer.macs), total(layer.params))
         for layer in lower(load_network(name)).layers
-        if layer.macs or (layer.op.endswith("_pool") and layer.input_shapes != layer.output_shapes)
+        if layer.macs
     ]
 
 
