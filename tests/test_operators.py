@@ -9,11 +9,52 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfsim.errors import ShapeError
-from perfsim.network.convolution import Conv, DepthwiseConv, FullyConnected
-from perfsim.network.elementwise import ACTIVATIONS, Add, BatchNorm, Mul, Softmax
-from perfsim.network.layout import Concat, Flatten
-from perfsim.network.operators import OPERATORS
-from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from perfsim.network.arithmetic import (
+    FUNCTIONS,
+    Add,
+    Div,
+    Maximum,
+    Minimum,
+    Mul,
+    Pow,
+    Sub,
+)
+from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
+from perfsim.network.elementwise import ACTIVATIONS, Prelu, Softmax
+from perfsim.network.layout import (
+    ChannelShuffle,
+    Concat,
+    Embedding,
+    Flatten,
+    Pad,
+    Reshape,
+    ResizeLinear,
+    ResizeNearest,
+    Slice,
+    Squeeze,
+    Transpose,
+    Unsqueeze,
+)
+from perfsim.network.matrix import Attention, Linear, Matmul
+from perfsim.network.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Lrn,
+    RmsNorm,
+)
+from perfsim.network.operators import FAMILIES, OPERATORS, operators_in
+from perfsim.network.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from perfsim.network.recurrent import Gru, Lstm
+from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.work import total
 
 IMAGE = (1, 3, 32, 32)
@@ -41,20 +82,112 @@ BY_HAND = [
     (Conv(channels=16, kernel=3), [(4, 3, 32, 32)], (4, 16, 32, 32), 4 * 442_368, 0, 448),
     (DepthwiseConv(kernel=3), [IMAGE], (1, 3, 32, 32), 27_648, 0, 30),
     (DepthwiseConv(kernel=3, stride=2, multiplier=2), [IMAGE], (1, 6, 16, 16), 13_824, 0, 60),
+    (ConvTranspose(8, 3, 2), [(1, 4, 5, 5)], (1, 8, 10, 10), 100 * 9 * 8, 0, 288 + 8),
+    (
+        ConvTranspose(8, 3, 2, padding=1, output_padding=1),
+        [(1, 4, 5, 5)],
+        (1, 8, 10, 10),
+        100 * 9 * 8,
+        0,
+        296,
+    ),
+    (
+        ConvTranspose(8, 3, 2, padding="valid", bias=False),
+        [(1, 4, 5, 5)],
+        (1, 8, 11, 11),
+        7200,
+        0,
+        288,
+    ),
+    (
+        ConvTranspose(6, (2, 3), padding=0, dilation=(1, 2), groups=2),
+        [(1, 4, 3, 3)],
+        (1, 6, 4, 7),
+        36 * 6 * 3,
+        0,
+        4 * 6 * 3 + 6,
+    ),
+    (ConvTranspose(2, 4, 4), [(1, 3, 5)], (1, 2, 20), 120, 0, 26),
     (FullyConnected(units=10), [(1, 64)], (1, 10), 640, 0, 650),
     (FullyConnected(units=10, bias=False), [(2, 4, 3, 3)], (2, 10), 720, 0, 360),
+    (Linear(units=10), [(1, 7, 16)], (1, 7, 10), 1120, 0, 170),
+    (Linear(units=10, bias=False), [(2, 3, 5, 16)], (2, 3, 5, 10), 4800, 0, 160),
+    (Matmul(), [(1, 4, 5), (1, 5, 6)], (1, 4, 6), 120, 0, 0),
+    (Matmul(transpose_a=True), [(1, 5, 4), (1, 5, 6)], (1, 4, 6), 120, 0, 0),
+    (Matmul(transpose_b=True), [(2, 3, 4, 5), (2, 1, 6, 5)], (2, 3, 4, 6), 720, 0, 0),
+    (Matmul(transpose_a=True, transpose_b=True), [(1, 5, 4), (1, 6, 5)], (1, 4, 6), 120, 0, 0),
+    (Attention(heads=2), [(1, 5, 8)] * 3, (1, 5, 8), 50 * 4 + 50 * 4, 50 * 6, 0),
+    (
+        # 4 x 3 x 5 scores from heads of 2 features, times values of 3 features a head
+        Attention(heads=4, kv_heads=2, causal=True),
+        [(1, 3, 8), (1, 5, 4), (1, 5, 6)],
+        (1, 3, 12),
+        60 * 2 + 60 * 3,
+        60 * 6,
+        0,
+    ),
+    # (3 + 4) numbers into 4 gates of 4 units at 5 tokens
+    (Lstm(units=4), [(1, 5, 3)], (1, 5, 4), 560, 5 * 4 * 26, 112 + 32),
+    (Lstm(4, bidirectional=True, bias=False), [(1, 5, 3)], (1, 5, 8), 1120, 1040, 224),
+    (Lstm(units=20), [(1, 1, 10)], (1, 1, 20), 2400, 520, 2560),  # nn.LSTM(10, 20) has 2560
+    (Gru(units=4), [(1, 5, 3)], (1, 5, 4), 420, 5 * 4 * 19, 84 + 24),
+    (Gru(4, bidirectional=True), [(1, 5, 3)], (1, 5, 8), 840, 760, 216),
     (MaxPool(kernel=2), [IMAGE], (1, 3, 16, 16), 0, 768 * 3, 0),
     (MaxPool(kernel=3, stride=2), [(1, 64, 112, 112)], (1, 64, 56, 56), 0, 200_704 * 8, 0),
     (AvgPool(kernel=7, stride=1, padding="valid"), [(1, 256, 7, 7)], (1, 256, 1, 1), 0, 12_544, 0),
     (GlobalAvgPool(), [(1, 1024, 7, 7)], (1, 1024, 1, 1), 0, 50_176, 0),
     (GlobalMaxPool(), [(1, 1024, 7, 7)], (1, 1024, 1, 1), 0, 49_152, 0),
+    (AdaptiveAvgPool(output=1), [(1, 1024, 7, 7)], (1, 1024, 1, 1), 0, 50_176, 0),
+    # windows of 3 and 3 along 5, of 3, 3 and 3 along 7: 6 x 9 elements in a channel's windows
+    (AdaptiveAvgPool(output=(2, 3)), [(1, 4, 5, 7)], (1, 4, 2, 3), 0, 4 * 54, 0),
+    (AdaptiveMaxPool(output=(2, 3)), [(1, 4, 5, 7)], (1, 4, 2, 3), 0, 4 * 54 - 24, 0),
+    (AdaptiveMaxPool(output=7), [(1, 256, 14, 14)], (1, 256, 7, 7), 0, 256 * 49 * 3, 0),
+    (ReduceMean(), [(1, 8, 4, 4)], (1,), 0, 128, 0),
+    (ReduceMean(axes=(2, 3), keep_dims=True), [(1, 8, 4, 4)], (1, 8, 1, 1), 0, 128, 0),
+    (ReduceSum(axes=(-1,)), [(1, 8, 4, 4)], (1, 8, 4), 0, 32 * 3, 0),
+    (ReduceMax(axes=(1,)), [(1, 8, 4, 4)], (1, 4, 4), 0, 16 * 7, 0),
+    (ReduceMin(axes=(1, 3), keep_dims=True), [(1, 8, 4, 4)], (1, 1, 4, 1), 0, 4 * 31, 0),
+    (LayerNorm(), [(1, 5, 8)], (1, 5, 8), 0, 7 * 40 + 3 * 5, 16),
+    (LayerNorm(axes=2, affine=False), [(1, 5, 8)], (1, 5, 8), 0, 5 * 40 + 3, 0),
+    (LayerNorm(axes=2), [(1, 5, 8)], (1, 5, 8), 0, 283, 80),
+    (GroupNorm(groups=2), [(1, 8, 3, 3)], (1, 8, 3, 3), 0, 7 * 72 + 3 * 2, 16),
+    (InstanceNorm(), [(1, 8, 3, 3)], (1, 8, 3, 3), 0, 7 * 72 + 3 * 8, 16),
+    (InstanceNorm(affine=False), [(1, 8, 3, 3)], (1, 8, 3, 3), 0, 5 * 72 + 3 * 8, 0),
+    (RmsNorm(), [(1, 5, 8)], (1, 5, 8), 0, 4 * 40 + 3 * 5, 8),
+    (RmsNorm(axes=2), [(1, 5, 8)], (1, 5, 8), 0, 163, 40),
+    (Lrn(size=5), [(1, 96, 2, 2)], (1, 96, 2, 2), 0, 384 * 9, 0),
+    (Prelu(), [IMAGE], IMAGE, 0, 6144, 3),
     (BatchNorm(), [IMAGE], IMAGE, 0, 6144, 6),
     (Add(), [IMAGE, IMAGE], IMAGE, 0, 3072, 0),
     (Add(), [IMAGE, IMAGE, IMAGE], IMAGE, 0, 6144, 0),
     (Mul(), [IMAGE, IMAGE], IMAGE, 0, 3072, 0),
+    (Mul(), [(1, 8, 4, 4), (1, 8, 1, 1)], (1, 8, 4, 4), 0, 128, 0),
+    (Add(), [(1, 1, 4, 4), (1, 8, 1, 1), (1, 8, 4, 1)], (1, 8, 4, 4), 0, 256, 0),
+    (Sub(), [(1, 5, 1), (1, 1, 6)], (1, 5, 6), 0, 30, 0),
+    (Div(), [(1, 6), (1, 6)], (1, 6), 0, 6, 0),
+    (Pow(), [(1, 6), (1, 1)], (1, 6), 0, 6, 0),
+    (Minimum(), [(1, 6), (1, 6)], (1, 6), 0, 6, 0),
+    (Maximum(), [(1, 6), (1, 6), (1, 6)], (1, 6), 0, 12, 0),
+    (Softmax(axis=-1), [(1, 2, 5, 5)], (1, 2, 5, 5), 0, 250, 0),
     (Softmax(), [(1, 1000)], (1, 1000), 0, 5000, 0),
     (Concat(), [(1, 3, 8, 8), (1, 5, 8, 8)], (1, 8, 8, 8), 0, 0, 0),
     (Flatten(), [(2, 3, 8, 8)], (2, 192), 0, 0, 0),
+    (ResizeLinear(scale=3), [(1, 2, 4)], (1, 2, 12), 0, 24 * 3, 0),
+    (ResizeLinear(scale=2), [(1, 1, 2, 2)], (1, 1, 4, 4), 0, 16 * 9, 0),
+    (ResizeLinear(scale=(1, 2, 2)), [(1, 1, 2, 2, 2)], (1, 1, 2, 4, 4), 0, 32 * 21, 0),
+    (ResizeNearest(scale=2), [(1, 3, 4, 5)], (1, 3, 8, 10), 0, 0, 0),
+    (Transpose(order=(0, 2, 3, 1)), [(1, 3, 4, 5)], (1, 4, 5, 3), 0, 0, 0),
+    (Pad(before=1), [(1, 3, 4, 5)], (1, 3, 6, 7), 0, 0, 0),
+    (Pad(before=0, after=(1, 2)), [(1, 3, 4, 5)], (1, 3, 5, 7), 0, 0, 0),
+    (Slice(axis=1, stop=2), [(1, 3, 8)], (1, 2, 8), 0, 0, 0),
+    (Slice(axis=-1, start=1, stop=-1, step=2), [(1, 3, 8)], (1, 3, 3), 0, 0, 0),
+    (ChannelShuffle(groups=4), [(1, 8, 4, 4)], (1, 8, 4, 4), 0, 0, 0),
+    (Embedding(entries=100, features=8), [(1, 5)], (1, 5, 8), 0, 0, 800),
+    (Reshape(shape=(4, -1)), [(1, 8, 3)], (1, 4, 6), 0, 0, 0),
+    (Reshape(shape=(24,)), [(1, 8, 3)], (1, 24), 0, 0, 0),
+    (Squeeze(axis=-1), [(1, 8, 3, 1)], (1, 8, 3), 0, 0, 0),
+    (Unsqueeze(axis=1), [(1, 8)], (1, 1, 8), 0, 0, 0),
+    (Unsqueeze(axis=-1), [(1, 8)], (1, 8, 1), 0, 0, 0),
 ]
 
 
@@ -82,13 +215,29 @@ OPS_PER_ELEMENT = {
     "tanh": 5,  # multiply, exp, add, divide, subtract
     "gelu": 5,  # multiply, erf, add, multiply, multiply
     "elu": 4,  # exp, subtract, multiply, select
+    "selu": 5,  # elu, multiply
+    "softplus": 3,  # exp, add, log
+    "mish": 9,  # softplus, tanh, multiply
+    "softsign": 3,  # absolute value, add, divide
+    "hard_tanh": 2,  # max, min
+    "exp": 1,
+    "log": 1,
+    "sqrt": 1,
+    "abs": 1,
+    "neg": 1,
+    "reciprocal": 1,
+    "clip": 2,  # max, min
 }
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda each: each.name)
-def test_activations(activation):
-    work = activation().work((IMAGE,), (IMAGE,))
-    assert total(work.vector_ops) == 3072 * OPS_PER_ELEMENT[activation.name]
+WITHOUT_WEIGHTS = [each for each in (*ACTIVATIONS, *FUNCTIONS) if each is not Prelu]
+
+
+@pytest.mark.parametrize("function", WITHOUT_WEIGHTS, ids=lambda each: each.name)
+def test_functions_of_an_element(function):
+    work = function().work((IMAGE,), (IMAGE,))
+    assert function().output_shapes((IMAGE,)) == (IMAGE,)
+    assert total(work.vector_ops) == 3072 * OPS_PER_ELEMENT[function.name]
     assert (work.macs, work.params) == ((), ())
 
 
@@ -177,8 +326,29 @@ def test_batch_multiplies_work_but_not_parameters():
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=lambda each: each.name)
 def test_operators_compare_by_value(operator):
-    arguments = {"channels": 4, "kernel": 3, "units": 4}
+    arguments = {
+        "channels": 4,
+        "kernel": 3,
+        "units": 4,
+        "heads": 2,
+        "groups": 2,
+        "size": 5,
+        "output": 2,
+        "scale": 2,
+        "before": 1,
+        "axis": 1,
+        "order": (1, 0),
+        "shape": (4, 2),
+        "entries": 8,
+        "features": 4,
+    }
     names = getattr(operator, "__dataclass_fields__", {})
     chosen = {key: value for key, value in arguments.items() if key in names}
     assert operator(**chosen) == operator(**chosen)
     assert operator(**chosen) != object()
+
+
+def test_the_table_lists_what_the_families_define():
+    for family, names in FAMILIES.items():
+        assert set(operators_in(family)) == set(names)
+    assert len(OPERATORS) == len(set(OPERATORS)) == sum(map(len, FAMILIES.values()))

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from perfsim import catalog, load_hardware, load_network, lower, simulate, simulate_array
 from perfsim.hardware.machine import Machine
+from perfsim.network.arithmetic import Add
 from perfsim.network.convolution import Conv
-from perfsim.network.elementwise import Add, BatchNorm, Relu
+from perfsim.network.elementwise import Relu
 from perfsim.network.graph import Node, Tensor, build_network
 from perfsim.network.layout import Concat, Flatten
+from perfsim.network.normalization import BatchNorm
 from perfsim.network.pooling import MaxPool
 from perfsim.placement import PLACEMENTS
 from perfsim.placement.liveness import thresholds_of

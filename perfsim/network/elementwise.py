@@ -1,4 +1,4 @@
-"""Normalisation, activations, arithmetic between tensors, softmax.
+"""Activations and softmax.
 
 One vector operation is one arithmetic operation on one element: an addition, multiplication,
 comparison, division, exponential or error function each count as one, since a machine's file gives one
@@ -7,46 +7,25 @@ rate for all. The formulas are those of the operators' definitions in ONNX.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from perfsim.errors import ShapeError
-from perfsim.network.operator import Exit, Operator
-from perfsim.network.work import Product, Shape, Work, elements, shape_text
+from perfsim.network.operator import Exit, Operator, Whole, axis_index, check_rank
+from perfsim.network.work import Product, Shape, Work, per_element
 
 
-def _per_element(output: Shape, ops: int, what: str) -> tuple[Product, ...]:
-    return (Product(what, ((elements(output), "output elements"), (ops, "operations each"))),)
-
-
-class BatchNorm(Operator):
-    """Scale and shift per channel; at inference the running statistics are folded into both."""
-
-    name: ClassVar[str] = "batch_norm"
-    exit: ClassVar[Exit] = Exit.NORMALIZATION
-    free_on_matrix_exit: ClassVar[bool] = True
-    cost: ClassVar[str] = "2 per element (scale, shift)"
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        if len(inputs[0]) < 2:
-            raise ShapeError(
-                "", found=f"an input of shape {shape_text(inputs[0])}", expected="batch x channels"
-            )
-        return Work(
-            vector_ops=_per_element(outputs[0], 2, "scale and shift"),
-            params=(
-                Product("batch_norm scale and shift", ((2, "numbers"), (inputs[0][1], "channels"))),
-            ),
-        )
-
-
-class Activation(Operator):
+class Function(Operator):
     """A function of each element; the subclasses say which, and what it costs."""
 
     exit: ClassVar[Exit] = Exit.ACTIVATION
     ops_per_element: ClassVar[int]
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return Work(vector_ops=_per_element(outputs[0], self.ops_per_element, self.name))
+        return Work(vector_ops=per_element(outputs[0], self.ops_per_element, self.name))
+
+
+class Activation(Function):
+    """A function that a layer may name as its `activation`."""
 
 
 class Relu(Activation):
@@ -132,6 +111,66 @@ class Elu(Activation):
     cost = "4 per element (exp, subtract, multiply, select)"
 
 
+class Selu(Activation):
+    """s x above 0, s a (exp(x) - 1) below."""
+
+    name = "selu"
+    ops_per_element = 5
+    cost = "5 per element (elu, multiply)"
+
+
+class Softplus(Activation):
+    """log(1 + exp(x))."""
+
+    name = "softplus"
+    ops_per_element = 3
+    cost = "3 per element (exp, add, log)"
+
+
+class Mish(Activation):
+    """x tanh(softplus(x))."""
+
+    name = "mish"
+    ops_per_element = 9
+    cost = "9 per element (softplus, tanh, multiply)"
+
+
+class Softsign(Activation):
+    """x / (1 + |x|)."""
+
+    name = "softsign"
+    ops_per_element = 3
+    cost = "3 per element (absolute value, add, divide)"
+
+
+class HardTanh(Activation):
+    """min(max(x, -1), 1)."""
+
+    name = "hard_tanh"
+    ops_per_element = 2
+    free_on_matrix_exit = True
+    cost = "2 per element (max, min)"
+
+
+class Prelu(Activation):
+    """x above 0, a x below, with a trained slope a for each channel.
+
+    Not free on the matrix unit's way out as leaky_relu is: the slopes must be fetched.
+    """
+
+    name = "prelu"
+    ops_per_element = 2
+    cost = "2 per element (multiply, select)"
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        check_rank(inputs[0], 2, "batch x channels")
+        return (inputs[0],)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        slopes = Product("prelu slopes", ((inputs[0][1], "channels"),))
+        return Work(vector_ops=super().work(inputs, outputs).vector_ops, params=(slopes,))
+
+
 ACTIVATIONS: tuple[type[Activation], ...] = (
     Relu,
     Relu6,
@@ -143,47 +182,31 @@ ACTIVATIONS: tuple[type[Activation], ...] = (
     Tanh,
     Gelu,
     Elu,
+    Selu,
+    Softplus,
+    Mish,
+    Softsign,
+    HardTanh,
+    Prelu,
 )
 
 
-class _Arithmetic(Operator):
-    """All inputs combined element by element; they have one shape."""
-
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (2, None)
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        for shape in inputs[1:]:
-            if shape != inputs[0]:
-                raise ShapeError(
-                    "the inputs have different shapes",
-                    found=" and ".join(shape_text(each) for each in inputs),
-                    expected="equal shapes",
-                )
-        return (inputs[0],)
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return Work(vector_ops=_per_element(outputs[0], len(inputs) - 1, self.name))
-
-
-class Add(_Arithmetic):
-    """The sum of all inputs."""
-
-    name: ClassVar[str] = "add"
-    cost: ClassVar[str] = "1 per element and further input"
-
-
-class Mul(_Arithmetic):
-    """The product of all inputs."""
-
-    name: ClassVar[str] = "mul"
-    cost: ClassVar[str] = "1 per element and further input"
-
-
+@dataclass(frozen=True)
 class Softmax(Operator):
-    """exp(x - max) divided by its sum, over the channels."""
+    """exp(x - max) divided by its sum, over one axis.
+
+    Attributes:
+        axis: over which; 0 is the batch, 1 the channels (the default), -1 the last.
+    """
 
     name: ClassVar[str] = "softmax"
     cost: ClassVar[str] = "5 per element (max, subtract, exp, sum, divide)"
 
+    axis: Whole = 1
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        axis_index(self.axis, len(inputs[0]))
+        return (inputs[0],)
+
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return Work(vector_ops=_per_element(outputs[0], 5, "max, subtract, exp, sum, divide"))
+        return Work(vector_ops=per_element(outputs[0], 5, "max, subtract, exp, sum, divide"))

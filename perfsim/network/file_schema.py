@@ -19,7 +19,15 @@ from pydantic import (
 
 from perfsim.errors import InvalidValueError, describe, nearest_name
 from perfsim.network.elementwise import ACTIVATIONS
-from perfsim.network.operator import Padding, PerAxis, Positive, Unit
+from perfsim.network.operator import (
+    Amounts,
+    Padding,
+    PerAxis,
+    Positive,
+    Unit,
+    Whole,
+    Wholes,
+)
 from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.window import PADDING_WORDS
 from perfsim.validation import STRICT, Name, Text
@@ -33,15 +41,27 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _per_axis(value: object) -> Any:
-    if _whole(value, 1):
+def _per_axis(value: object, least: int = 1) -> Any:
+    if _whole(value, least):
         return value
-    if isinstance(value, list) and value and all(_whole(each, 1) for each in value):
+    if isinstance(value, list) and value and all(_whole(each, least) for each in value):
         return tuple(value)
     raise InvalidValueError(
         "",
         found=describe(value),
-        expected="a whole number of at least 1, or a list of one per axis such as [3, 3]",
+        expected=f"a whole number of at least {least}, or a list of one per axis such as [3, 3]",
+    )
+
+
+def _amounts(value: object) -> Any:
+    return _per_axis(value, least=0)
+
+
+def _wholes(value: object) -> Any:
+    if isinstance(value, list) and value and {type(each) for each in value} == {int}:
+        return tuple(value)
+    raise InvalidValueError(
+        "", found=describe(value), expected="a list of whole numbers such as [0, 2, 1]"
     )
 
 
@@ -87,6 +107,12 @@ PaddingField = Annotated[
     BeforeValidator(_padding),
     WithJsonSchema({"anyOf": [{"enum": list(PADDING_WORDS)}, *_numbers(0)["anyOf"]]}),
 ]
+AmountsField = Annotated[Any, BeforeValidator(_amounts), WithJsonSchema(_numbers(0))]
+WholesField = Annotated[
+    Any,
+    BeforeValidator(_wholes),
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 1}),
+]
 ActivationField = Annotated[
     Any, BeforeValidator(_activation), WithJsonSchema({"enum": list(_ACTIVATION_NAMES)})
 ]
@@ -97,6 +123,13 @@ _FIELD_TYPES: tuple[tuple[Any, Any], ...] = (
     (PerAxis, PerAxisField),
     (PerAxis | None, PerAxisField),
     (Padding, PaddingField),
+    (Positive | None, PositiveField),
+    (Amounts, AmountsField),
+    (Amounts | None, AmountsField),
+    (Whole, int),
+    (Whole | None, int),
+    (Wholes, WholesField),
+    (Wholes | None, WholesField),
     (bool, bool),
 )
 
@@ -130,7 +163,7 @@ class ComputingModel(LayerModel):
 
 
 class MatrixModel(ComputingModel):
-    """The keys of a layer of the matrix unit."""
+    """The keys of a layer of the matrix unit that has weights."""
 
     batch_norm: bool = Field(False, description="applied to the output, fused, before activation")
     bias: bool | None = Field(
@@ -143,9 +176,9 @@ def layer_model(operator_name: str) -> type[LayerModel]:
     """The pydantic model of the attributes that a file may give to this operator."""
     operator: Any = OPERATORS[operator_name]
     base: type[LayerModel] = LayerModel
-    if operator.unit is Unit.MATRIX:
+    if operator.unit is Unit.MATRIX and "bias" in operator.__dataclass_fields__:
         base = MatrixModel
-    elif operator.unit is Unit.VECTOR and operator_name not in _ACTIVATION_NAMES:
+    elif operator.unit in (Unit.MATRIX, Unit.VECTOR) and operator_name not in _ACTIVATION_NAMES:
         base = ComputingModel
     hints = get_type_hints(operator, include_extras=True)
     attributes: dict[str, Any] = {

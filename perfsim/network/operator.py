@@ -13,7 +13,10 @@ from perfsim.network.work import Shape, Work, shape_text
 # The vocabulary of attribute types. The file reader maps each to its spelling in files.
 Positive: TypeAlias = Annotated[int, "at least 1"]
 PerAxis: TypeAlias = Annotated[int | tuple[int, ...], "one number, or one per spatial axis"]
+Amounts: TypeAlias = Annotated[int | tuple[int, ...], "from 0: one, or one per spatial axis"]
 Padding: TypeAlias = Annotated[int | str | tuple[int, ...], "same, valid, or numbers"]
+Whole: TypeAlias = Annotated[int, "any whole number; of an axis, negative ones count from the last"]
+Wholes: TypeAlias = Annotated[tuple[int, ...], "a list of whole numbers"]
 
 
 class Unit(Enum):
@@ -72,10 +75,7 @@ def channels_and_space(shape: Shape) -> tuple[int, Shape]:
 
     Raises ShapeError when there is no spatial axis.
     """
-    if len(shape) < 3:
-        raise ShapeError(
-            "", found=f"an input of shape {shape_text(shape)}", expected="batch x channels x space"
-        )
+    check_rank(shape, 3, "batch x channels x space")
     return shape[1], shape[2:]
 
 
@@ -91,3 +91,31 @@ def per_axis(value: Any, axes: int, what: str, least: int = 1) -> tuple[int, ...
     if min(values) < least:
         raise ShapeError("", found=f"{what} {min(values)}", expected=f"at least {least}")
     return values
+
+
+def axis_index(axis: int, rank: int) -> int:
+    """The position of `axis` among `rank` axes; the batch is 0, negative ones count from the last.
+
+    Raises ShapeError when there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise ShapeError(
+            "", found=f"axis {axis} of {rank} axes", expected=f"from {-rank} to {rank - 1}"
+        )
+    return axis % rank
+
+
+def check_divides(groups: int, number: int, what: str) -> None:
+    """Raises ShapeError unless `groups` divides the `number` of `what` ("input channels")."""
+    if number % groups:
+        raise ShapeError(
+            f"{groups} groups do not divide the {number} {what}",
+            found=f"groups {groups}",
+            expected=f"a divisor of {number}",
+        )
+
+
+def check_rank(shape: Shape, least: int, axes: str) -> None:
+    """Raises ShapeError when a shape has fewer than `least` axes; `axes` names those expected."""
+    if len(shape) < least:
+        raise ShapeError("", found=f"an input of shape {shape_text(shape)}", expected=axes)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from perfsim.network.operator import Operator, Padding, PerAxis, channels_and_space
+from perfsim.network.operator import Operator, Padding, PerAxis, channels_and_space, per_axis
 from perfsim.network.window import windows
 from perfsim.network.work import Product, Shape, Work, elements
 
@@ -83,3 +83,54 @@ class GlobalAvgPool(_GlobalPool):
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         space = inputs[0][2:]
         return _pooling_work(outputs[0], space, math.prod(space), "additions and scalings")
+
+
+@dataclass(frozen=True)
+class _AdaptivePool(Operator):
+    """So many windows along each axis, window i from floor(i n / m) to ceil((i + 1) n / m).
+
+    The definition of adaptive pooling in PyTorch, for n elements and m windows. The sizes of the windows add up
+    to n + m - gcd(n, m): they share an element wherever a border falls inside one.
+
+    Attributes:
+        output: the windows along each axis: one number, or one per spatial axis.
+    """
+
+    output: PerAxis
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        _, space = channels_and_space(inputs[0])
+        return ((*inputs[0][:2], *per_axis(self.output, len(space), "an output")),)
+
+    @staticmethod
+    def _work(inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], *, spared: int) -> Work:
+        """Operations on all elements of all windows, but for `spared` of each window."""
+        windows_of_a_channel = outputs[0][2:]
+        read = math.prod(
+            size + count - math.gcd(size, count)
+            for size, count in zip(inputs[0][2:], windows_of_a_channel, strict=True)
+        )
+        each = (read - spared * math.prod(windows_of_a_channel), "operations in all windows")
+        return Work(
+            vector_ops=(Product("pooling", ((math.prod(inputs[0][:2]), "channels"), each)),)
+        )
+
+
+class AdaptiveMaxPool(_AdaptivePool):
+    """The largest element of each window."""
+
+    name: ClassVar[str] = "adaptive_max_pool"
+    cost: ClassVar[str] = "per output element: one comparison fewer than the window has elements"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return self._work(inputs, outputs, spared=1)
+
+
+class AdaptiveAvgPool(_AdaptivePool):
+    """The mean of each window."""
+
+    name: ClassVar[str] = "adaptive_avg_pool"
+    cost: ClassVar[str] = "per output element: the additions of its window and one scaling"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return self._work(inputs, outputs, spared=0)

@@ -62,6 +62,11 @@ def elements(shape: Shape) -> int:
     return math.prod(shape)
 
 
+def per_element(shape: Shape, ops: int, what: str) -> Count:
+    """`ops` vector operations on each element of a tensor of this shape; `what` names them."""
+    return (Product(what, ((elements(shape), "output elements"), (ops, "operations each"))),)
+
+
 def too_large(count: int, what: str) -> CountError:
     """The error for a count that would not stay exact."""
     shown = f"{count:,}" if count < 10**30 else f"about 10^{int(math.log10(count))}"
@@ -74,4 +79,4 @@ def too_large(count: int, what: str) -> CountError:
 
 def shape_text(shape: Shape) -> str:
     """A shape as tables print it: ``1x3x28x28``."""
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape)) or "scalar"

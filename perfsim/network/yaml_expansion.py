@@ -15,7 +15,7 @@ from perfsim.errors import (
     UnknownNameError,
     describe,
 )
-from perfsim.network.convolution import Conv
+from perfsim.network.convolution import Conv, ConvTranspose
 from perfsim.network.expression import evaluate, is_expression
 from perfsim.network.file_schema import LayerModel, MatrixModel, NetworkFile, layer_model
 from perfsim.network.operator import Operator
@@ -55,7 +55,7 @@ class FileLayer:
         if isinstance(model, MatrixModel) and model.bias is None:
             attributes["bias"] = has_bias and not model.batch_norm
         operator: Operator = kind(**attributes)
-        if isinstance(operator, Conv) and self.is_scaled and width != 1:
+        if isinstance(operator, Conv | ConvTranspose) and self.is_scaled and width != 1:
             operator = replace(operator, channels=max(1, int(operator.channels * width)))
         return operator
 

@@ -1,0 +1,162 @@
+"""Matrix products: of two tensors, with weights, and the two of attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from perfsim.errors import ShapeError
+from perfsim.network.arithmetic import broadcast
+from perfsim.network.convolution import biases
+from perfsim.network.operator import Operator, Positive, Unit, check_rank
+from perfsim.network.work import Product, Shape, Work, elements, shape_text
+
+
+@dataclass(frozen=True)
+class Matmul(Operator):
+    """The matrix product of two tensors over their last two axes; the axes before them broadcast.
+
+    Attributes:
+        transpose_a, transpose_b: whether the last two axes of the first or second input are exchanged.
+    """
+
+    name: ClassVar[str] = "matmul"
+    unit: ClassVar[Unit] = Unit.MATRIX
+    cost: ClassVar[str] = "a MAC per output element and element of the axis that is summed over"
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    transpose_a: bool = False
+    transpose_b: bool = False
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        for shape in inputs:
+            check_rank(shape, 2, "rows x columns, after any other axes")
+        rows, summed = self._matrix(inputs[0], transposed=self.transpose_a)
+        summed_b, columns = self._matrix(inputs[1], transposed=self.transpose_b)
+        if summed != summed_b:
+            raise ShapeError(
+                "the axes that are summed over differ",
+                found=f"{rows}x{summed} times {summed_b}x{columns}",
+                expected="as many columns in the first input as rows in the second",
+            )
+        return ((*broadcast((inputs[0][:-2], inputs[1][:-2])), rows, columns),)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        _, summed = self._matrix(inputs[0], transposed=self.transpose_a)
+        factors = ((elements(outputs[0]), "output elements"), (summed, "elements summed over"))
+        return Work(macs=(Product("matrix product", factors),))
+
+    @staticmethod
+    def _matrix(shape: Shape, *, transposed: bool) -> tuple[int, int]:
+        rows, columns = shape[-2:]
+        return (columns, rows) if transposed else (rows, columns)
+
+
+@dataclass(frozen=True)
+class Linear(Operator):
+    """Every output reads the features (the last axis) at its place; the other axes stay."""
+
+    name: ClassVar[str] = "linear"
+    unit: ClassVar[Unit] = Unit.MATRIX
+    cost: ClassVar[str] = "a MAC per output element and input feature, the last axis"
+
+    units: Positive
+    bias: bool = True
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        check_rank(inputs[0], 2, "batch x features, or axes between them")
+        return ((*inputs[0][:-1], self.units),)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        features = (inputs[0][-1], "input features")
+        return Work(
+            macs=(
+                Product("matrix product", ((elements(outputs[0]), "output elements"), features)),
+            ),
+            params=(
+                Product("weights", ((self.units, "units"), features)),
+                *biases(self.units, bias=self.bias),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Attention(Operator):
+    """softmax(query key^T / sqrt size) value in each head, from inputs (batch, tokens, features).
+
+    Vaswani et al., arXiv:1706.03762, equation 1; the projections before and after are `linear` layers
+    of their own. Heads that share keys and values: Ainslie et al., arXiv:2305.13245.
+
+    Attributes:
+        heads: the query's features are split into so many heads.
+        kv_heads: the heads of key and value, `heads` unless given; must divide `heads`.
+        causal: whether a token sees only those before it. It does not change the count: the products are
+            dense, and what is masked is computed and thrown away.
+    """
+
+    name: ClassVar[str] = "attention"
+    unit: ClassVar[Unit] = Unit.MATRIX
+    cost: ClassVar[str] = (
+        "a MAC per score and feature of a head, for query times key and again for scores times value; "
+        "6 vector operations per score (scale, softmax)"
+    )
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (3, 3)
+
+    heads: Positive
+    kv_heads: Positive | None = None
+    causal: bool = False
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        query, key, value = inputs
+        if {len(shape) for shape in inputs} != {3} or key[:2] != value[:2] or query[0] != key[0]:
+            raise ShapeError(
+                "query, key and value do not fit together",
+                found=" and ".join(map(shape_text, inputs)),
+                expected="batch x tokens x features, with as many values as keys",
+            )
+        self._check_heads(inputs)
+        return ((*query[:2], self.heads * (value[2] // self._shared_heads)),)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        query, key, value = inputs
+        scores = (
+            (query[0], "images"),
+            (self.heads, "heads"),
+            (query[1], "queries"),
+            (key[1], "keys"),
+        )
+        key_size = (query[2] // self.heads, "features of a head")
+        value_size = (value[2] // self._shared_heads, "features of a head")
+        return Work(
+            macs=(
+                Product("query times key", (*scores, key_size)),
+                Product("scores times value", (*scores, value_size)),
+            ),
+            vector_ops=(Product("scale and softmax", (*scores, (6, "operations each"))),),
+        )
+
+    @property
+    def _shared_heads(self) -> int:
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    def _check_heads(self, inputs: tuple[Shape, ...]) -> None:
+        query, key, value = inputs
+        shared = self._shared_heads
+        for what, number, heads in (
+            ("heads", self.heads, shared),
+            ("features of the query", query[2], self.heads),
+            ("features of the key", key[2], shared),
+            ("features of the value", value[2], shared),
+        ):
+            if number % heads:
+                raise ShapeError(
+                    f"{heads} heads do not divide the {number} {what}",
+                    found=f"{number} {what}",
+                    expected=f"a multiple of {heads}",
+                )
+        if query[2] // self.heads != key[2] // shared:
+            raise ShapeError(
+                "the heads of query and key differ in size",
+                found=f"{query[2] // self.heads} and {key[2] // shared} features",
+                expected="equal sizes",
+            )
