@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from perfsim.errors import FileError, describe, nearest_name
 
@@ -31,6 +32,17 @@ def bundled_networks() -> dict[str, Path]:
 def bundled_machines() -> dict[str, Path]:
     """The bundled machines: name -> file, sorted by name."""
     return dict(_bundled("hardware_profiles", MACHINE_SUFFIXES))
+
+
+def networks_index() -> dict[str, dict[str, Any]]:
+    """What `models/index.json` says of each bundled network: name -> input_shape, layers, macs, params, description.
+
+    Made by reports/regenerate.py, so that a list of all need not lower each; a test keeps it true.
+    """
+    import json
+
+    index: dict[str, dict[str, Any]] = json.loads((_folder("models") / "index.json").read_text())
+    return index
 
 
 def _folder(name: str) -> Path:

@@ -1,20 +1,23 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given. The tests regenerate into a folder of their own and compare with
-what is committed and with what was published.
+Into reports/ unless a folder is given, and then models/index.json, the list of bundled networks, as well. The tests
+regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from perfsim import Result, load_hardware, load_network, simulate
+from perfsim import Result, bundled_networks, load_hardware, load_network, simulate
+from perfsim.report.catalog import network_record
 from perfsim.report.files import write_files
 from perfsim.report.run import run_sheet
 
+ROOT = Path(__file__).resolve().parent.parent
 BITS_PER_BYTE = 8
 WIDTH = 160
 
@@ -56,6 +59,14 @@ def main(folder: Path) -> None:
     _write_run(reference / "mobilenet", simulate(load_network("mobilenet"), machine))
 
 
+def models_index() -> str:
+    """A line on each bundled network, which `perfsim models` prints without lowering them."""
+    records = {
+        name: network_record(load_network(path)) for name, path in bundled_networks().items()
+    }
+    return json.dumps(records, indent=1, ensure_ascii=False) + "\n"
+
+
 def _write_run(stem: Path, result: Result) -> None:
     sheet = run_sheet(result)
     write_files(sheet, [f"{stem}.csv", f"{stem}.json"])
@@ -70,4 +81,6 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent)
+    if len(sys.argv) == 1:
+        (ROOT / "models" / "index.json").write_text(models_index(), encoding="utf-8")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports")

@@ -11,12 +11,17 @@ REPORTS = ROOT / "reports"
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
+def regenerate():
     spec = importlib.util.spec_from_file_location("regenerate", REPORTS / "regenerate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def fresh(regenerate, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    module.main(folder)
+    regenerate.main(folder)
     return folder
 
 
@@ -26,6 +31,10 @@ def test_the_committed_reports_are_fresh(fresh):
     assert made == committed
     for path in made:
         assert (REPORTS / path).read_text() == (fresh / path).read_text(), path
+
+
+def test_the_index_of_the_networks_is_fresh(regenerate):
+    assert (ROOT / "models" / "index.json").read_text() == regenerate.models_index()
 
 
 def test_the_memory_table_is_the_published_one_to_the_byte(fresh):

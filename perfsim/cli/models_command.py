@@ -23,7 +23,6 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     from perfsim import catalog
     from perfsim.frontends import load_network
-    from perfsim.program import lower
     from perfsim.report.catalog import network_sheet, networks_sheet
 
     settings, _ = common.split_settings(arguments.settings)
@@ -33,14 +32,10 @@ def execute(arguments: argparse.Namespace) -> int:
             raise InvalidValueError("", found="no NAME", expected="the network to change").at(
                 file="--set"
             )
-        entries = []
-        for name, path in catalog.bundled_networks().items():
-            network = load_network(path)
-            entries.append((name, network, lower(network)))
-        sheet = networks_sheet(entries)
+        sheet = networks_sheet(catalog.networks_index())
     else:
         common.check_outputs(arguments, [arguments.name], [])
         network = load_network(arguments.name, **settings)
-        sheet = network_sheet(network, lower(network), catalog.find_network(arguments.name))
+        sheet = network_sheet(network, catalog.find_network(arguments.name))
     common.give_out(sheet, arguments)
     return DONE

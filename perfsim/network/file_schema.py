@@ -278,27 +278,26 @@ def network_schema() -> dict[str, Any]:
     schema = NetworkFile.model_json_schema()
     layers = {"$ref": "#/$defs/layers"}
     rounds = {"anyOf": [{"type": "integer", "minimum": 1}, _EXPRESSION]}
-    block_use = {
+    layer = {
         "type": "object",
-        "description": "a block of this file, with values for its parameters",
+        "description": "one operator, or a block of this file, with its attributes",
+        "properties": {
+            name: {"anyOf": [_operator_schema(name), {"type": "null"}]} for name in OPERATORS
+        },
         "patternProperties": {_BLOCK_NAME.pattern + "$": {"type": ["object", "null"]}},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,
     }
+    repeat = _entry_schema({"repeat": rounds, "layers": layers})
+    when = _entry_schema({"when": _EXPRESSION, "layers": layers})
     schema["$defs"]["layers"] = {
         "type": "array",
         "minItems": 1,
         "items": {
-            "anyOf": [
-                *(
-                    _entry_schema({name: {"anyOf": [_operator_schema(name), {"type": "null"}]}})
-                    for name in OPERATORS
-                ),
-                _entry_schema({"repeat": rounds, "layers": layers}),
-                _entry_schema({"when": _EXPRESSION, "layers": layers}),
-                block_use,
-            ]
+            "if": {"required": ["repeat"]},
+            "then": repeat,
+            "else": {"if": {"required": ["when"]}, "then": when, "else": layer},
         },
     }
     for properties in (schema["properties"], schema["$defs"]["Block"]["properties"]):

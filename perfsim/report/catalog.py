@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfsim.hardware.machine import NUMBERS
 from perfsim.network.work import shape_text
+from perfsim.program import lower
 from perfsim.report.run import machine_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
@@ -26,20 +27,25 @@ from perfsim.result import counts_table
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
-    from perfsim.program import Program
 
 
-def networks_sheet(entries: Sequence[tuple[str, Network, Program]]) -> Sheet:
-    """The bundled networks, a line each: (name, network, its program)."""
-    counts = [counts_table(program) for _, _, program in entries]
-    columns: dict[str, list[Any]] = {
-        "name": [name for name, _, _ in entries],
-        "input_shape": [_input_shape(network) for _, network, _ in entries],
-        "layers": [len(program.layers) for _, _, program in entries],
-        "macs": [sum(each["macs"]) for each in counts],
-        "params": [sum(each["params"]) for each in counts],
-        "description": [network.description for _, network, _ in entries],
+def network_record(network: Network) -> dict[str, Any]:
+    """A network in a line: what `models/index.json` holds of it."""
+    columns = counts_table(lower(network))
+    return {
+        "input_shape": ";".join(shape_text(shape) for shape in network.shapes(network.inputs)),
+        "layers": len(columns["layer"]),
+        "macs": sum(columns["macs"]),
+        "params": sum(columns["params"]),
+        "description": network.description,
     }
+
+
+def networks_sheet(records: Mapping[str, Mapping[str, Any]]) -> Sheet:
+    """The bundled networks, a line each: name -> its `network_record`."""
+    keys = ("input_shape", "layers", "macs", "params", "description")
+    columns: dict[str, list[Any]] = {"name": list(records)}
+    columns |= {key: [record[key] for record in records.values()] for key in keys}
 
     def text(width: int) -> str:
         return table(
@@ -57,9 +63,9 @@ def networks_sheet(entries: Sequence[tuple[str, Network, Program]]) -> Sheet:
     return Sheet({}, "networks", columns, text)
 
 
-def network_sheet(network: Network, program: Program, path: Path) -> Sheet:
+def network_sheet(network: Network, path: Path) -> Sheet:
     """One network in full: its layers with their exact counts."""
-    columns = counts_table(program)
+    columns = counts_table(lower(network))
     totals = {name: sum(columns[name]) for name in ("macs", "vector_ops", "params")}
     record = {
         "network": network.name,
@@ -132,7 +138,3 @@ def machine_sheet(machine: Machine, path: Path) -> Sheet:
         return f"{wrapped(heading, width)}\n{policies}\n\n{written}\n\n{path}\n"
 
     return Sheet({"file": str(path)}, "machines", machines_sheet([machine]).columns, text)
-
-
-def _input_shape(network: Network) -> str:
-    return ";".join(shape_text(shape) for shape in network.shapes(network.inputs))
