@@ -25,8 +25,6 @@ from perfsim.network.layout import (
     Flatten,
     Pad,
     Reshape,
-    ResizeLinear,
-    ResizeNearest,
     Slice,
     Squeeze,
     Transpose,
@@ -51,6 +49,7 @@ from perfsim.network.pooling import (
 )
 from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.resize import ResizeLinear, ResizeNearest
 
 if TYPE_CHECKING:
     from perfsim.network.operator import Operator
