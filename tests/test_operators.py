@@ -45,7 +45,7 @@ from perfsim.network.normalization import (
     RmsNorm,
 )
 from perfsim.network.operator import Amounts, Padding, PerAxis, Positive, Unit, Whole, Wholes
-from perfsim.network.operators import OPERATORS
+from perfsim.network.operators import FAMILIES, OPERATORS, operators_in
 from perfsim.network.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -348,6 +348,12 @@ def test_operators_compare_by_value(operator):
     chosen = {key: value for key, value in arguments.items() if key in names}
     assert operator(**chosen) == operator(**chosen)
     assert operator(**chosen) != object()
+
+
+def test_the_table_lists_what_the_families_define():
+    for family, names in FAMILIES.items():
+        assert set(operators_in(family)) == set(names)
+    assert len(OPERATORS) == len(set(OPERATORS)) == sum(map(len, FAMILIES.values()))
 
 
 WHOLE = st.integers(-4, 4) | st.just(10**20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, get_type_hints
@@ -31,6 +32,7 @@ from perfsim.network.operators import ALSO_CALLED, OPERATORS
 from perfsim.network.window import PADDING_WORDS
 from perfsim.validation import STRICT, Name, Text
 
+_BLOCK_NAME = re.compile(r"^[A-Z][A-Za-z0-9]*")
 RESERVED_NAMES = ("previous", "input", "block_input")
 _ACTIVATION_NAMES = tuple(activation.name for activation in ACTIVATIONS)
 
@@ -201,6 +203,30 @@ class Precision(BaseModel):
     weight: int = Field(default=8, ge=1, le=64)
 
 
+class Block(BaseModel):
+    """Layers under a name, to be used several times with other numbers."""
+
+    model_config = STRICT
+
+    description: Text = Field("", description="one line about the block")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="names and what they are unless the use says otherwise; null must be said",
+    )
+    layers: list[Any] = Field(min_length=1, description="as in the network")
+
+
+def _blocks(value: object) -> Any:
+    for name in value if isinstance(value, dict) else ():
+        if not _BLOCK_NAME.fullmatch(name):
+            raise InvalidValueError(
+                "",
+                found=describe(name),
+                expected="a block's name in CapitalizedWords, such as Bottleneck",
+            )
+    return value
+
+
 class NetworkFile(BaseModel):
     """A network: its input, and its layers in order."""
 
@@ -216,40 +242,65 @@ class NetworkFile(BaseModel):
     width: float = Field(1.0, gt=0, le=1000, description="multiplies the channels of every conv")
     resolution: int | None = Field(None, ge=1, description="replaces the input's spatial axes")
     batch: int = Field(1, ge=1, description="images per inference")
+    classes: int | None = Field(
+        None, ge=1, description="size of the classifier, $classes in layers"
+    )
+    blocks: Annotated[dict[str, Block], BeforeValidator(_blocks)] = Field(
+        default_factory=dict, description="blocks by name; names start with a capital letter"
+    )
     layers: list[Any] = Field(description="one-key mappings from operator to attributes, in order")
+
+
+_EXPRESSION = {"type": "string", "pattern": r"^\$", "description": "worked out: $name or $(a * b)"}
+
+
+def _operator_schema(name: str) -> dict[str, Any]:
+    """The schema of one operator's attributes, each of which may be an expression."""
+    schema = layer_model(name).model_json_schema()
+    schema["properties"] = {
+        key: value if key == "name" else {"anyOf": [value, _EXPRESSION]}
+        for key, value in schema["properties"].items()
+    }
+    return schema
+
+
+def _entry_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def network_schema() -> dict[str, Any]:
     """The JSON schema of a network's file."""
     schema = NetworkFile.model_json_schema()
-    operators = [
-        {
-            "type": "object",
-            "properties": {
-                name: {"anyOf": [layer_model(name).model_json_schema(), {"type": "null"}]}
-            },
-            "required": [name],
-            "additionalProperties": False,
-        }
-        for name in OPERATORS
-    ]
-    repeat = {
+    layers = {"$ref": "#/$defs/layers"}
+    rounds = {"anyOf": [{"type": "integer", "minimum": 1}, _EXPRESSION]}
+    block_use = {
         "type": "object",
-        "description": "the layers so many times in a row",
-        "properties": {
-            "repeat": {"type": "integer", "minimum": 1},
-            "layers": {"$ref": "#/$defs/layers"},
-        },
-        "required": ["repeat", "layers"],
+        "description": "a block of this file, with values for its parameters",
+        "patternProperties": {_BLOCK_NAME.pattern + "$": {"type": ["object", "null"]}},
         "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
     }
     schema["$defs"]["layers"] = {
         "type": "array",
         "minItems": 1,
-        "items": {"anyOf": [*operators, repeat]},
+        "items": {
+            "anyOf": [
+                *(
+                    _entry_schema({name: {"anyOf": [_operator_schema(name), {"type": "null"}]}})
+                    for name in OPERATORS
+                ),
+                _entry_schema({"repeat": rounds, "layers": layers}),
+                _entry_schema({"when": _EXPRESSION, "layers": layers}),
+                block_use,
+            ]
+        },
     }
-    schema["properties"]["layers"] = {
-        "$ref": "#/$defs/layers",
-        "description": schema["properties"]["layers"]["description"],
-    }
+    for properties in (schema["properties"], schema["$defs"]["Block"]["properties"]):
+        properties["layers"] = layers | {"description": "in order, each reads the one before it"}
     return schema

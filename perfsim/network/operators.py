@@ -1,112 +1,86 @@
-"""The table of operators: what a network may be made of, and what each costs (`cost`)."""
+"""The table of operators: what a network may be made of. What each costs is in its class (`cost`).
+
+A family is loaded when one of its operators is first asked for: a run of a convolutional network needs no attention.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from perfsim.network.arithmetic import (
-    FUNCTIONS,
-    Add,
-    Div,
-    Maximum,
-    Minimum,
-    Mul,
-    Pow,
-    Sub,
-)
-from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
-from perfsim.network.elementwise import ACTIVATIONS, Softmax
-from perfsim.network.layout import (
-    ChannelShuffle,
-    Concat,
-    Embedding,
-    Flatten,
-    Pad,
-    Reshape,
-    Slice,
-    Squeeze,
-    Transpose,
-    Unsqueeze,
-)
-from perfsim.network.matrix import Attention, Linear, Matmul
-from perfsim.network.normalization import (
-    BatchNorm,
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    Lrn,
-    RmsNorm,
-)
-from perfsim.network.pooling import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    MaxPool,
-)
-from perfsim.network.recurrent import Gru, Lstm
-from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
-from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.operator import Operator
 
-if TYPE_CHECKING:
-    from perfsim.network.operator import Operator
-
-_ALL: tuple[type[Operator], ...] = (
-    Conv,
-    DepthwiseConv,
-    ConvTranspose,
-    FullyConnected,
-    Linear,
-    Matmul,
-    Attention,
-    Lstm,
-    Gru,
-    MaxPool,
-    AvgPool,
-    GlobalMaxPool,
-    GlobalAvgPool,
-    AdaptiveMaxPool,
-    AdaptiveAvgPool,
-    ReduceMean,
-    ReduceSum,
-    ReduceMax,
-    ReduceMin,
-    BatchNorm,
-    LayerNorm,
-    GroupNorm,
-    InstanceNorm,
-    RmsNorm,
-    Lrn,
-    *ACTIVATIONS,
-    *FUNCTIONS,
-    Add,
-    Mul,
-    Sub,
-    Div,
-    Pow,
-    Minimum,
-    Maximum,
-    Softmax,
-    ResizeLinear,
-    ResizeNearest,
-    Concat,
-    Transpose,
-    Pad,
-    Slice,
-    ChannelShuffle,
-    Embedding,
-    Flatten,
-    Reshape,
-    Squeeze,
-    Unsqueeze,
+# module of this package -> the names of its operators
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "convolution": ("conv", "depthwise_conv", "conv_transpose", "fully_connected"),
+        "matrix": ("linear", "matmul", "attention"),
+        "recurrent": ("lstm", "gru"),
+        "pooling": (
+            *("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),
+            *("adaptive_max_pool", "adaptive_avg_pool"),
+        ),
+        "reduction": ("reduce_mean", "reduce_sum", "reduce_max", "reduce_min"),
+        "normalization": (
+            *("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "lrn"),
+        ),
+        "elementwise": (
+            *("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_swish", "sigmoid", "silu"),
+            *("tanh", "gelu", "elu", "selu", "mish", "softplus", "softsign", "hard_tanh", "prelu"),
+            "softmax",
+        ),
+        "arithmetic": (
+            *("add", "mul", "sub", "div", "pow", "minimum", "maximum"),
+            *("exp", "log", "sqrt", "abs", "neg", "reciprocal", "clip"),
+        ),
+        "resize": ("resize_linear", "resize_nearest"),
+        "layout": (
+            *("concat", "transpose", "pad", "slice", "channel_shuffle", "embedding"),
+            *("flatten", "reshape", "squeeze", "unsqueeze"),
+        ),
+    }
 )
 
-OPERATORS: Mapping[str, type[Operator]] = MappingProxyType(
-    {operator.name: operator for operator in _ALL}
-)
+
+class _Table(Mapping[str, type[Operator]]):
+    """name -> operator, each family loaded when it is needed."""
+
+    def __init__(self, families: Mapping[str, tuple[str, ...]]) -> None:
+        self._homes = {name: family for family, names in families.items() for name in names}
+        self._loaded: dict[str, type[Operator]] = {}
+        if len(self._homes) != sum(map(len, families.values())):
+            raise RuntimeError("two operators have the same name")
+
+    def __getitem__(self, name: str) -> type[Operator]:
+        if name not in self._loaded:
+            self._loaded |= operators_in(self._homes[name])
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+def operators_in(family: str) -> dict[str, type[Operator]]:
+    """The operators that a module of this package defines, by name."""
+    module = import_module(f"perfsim.network.{family}")
+    return {
+        each.name: each
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and issubclass(each, Operator)
+        and each.__module__ == module.__name__
+        and "name" in vars(each)
+    }
+
+
+OPERATORS: Mapping[str, type[Operator]] = _Table(FAMILIES)
 
 # What other tools call them, for the hint after an unknown name.
 ALSO_CALLED: Mapping[str, str] = MappingProxyType(
@@ -146,6 +120,3 @@ ALSO_CALLED: Mapping[str, str] = MappingProxyType(
         "cat": "concat",
     }
 )
-
-if len(OPERATORS) != len(_ALL):
-    raise RuntimeError("two operators have the same name")

@@ -1,9 +1,9 @@
-"""The first pass over a network's file: repeats written out, every layer with its own name."""
+"""The first pass over a network's file: repeats and blocks written out, every layer with its own name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import Any
 
 from perfsim.document import Document, KeyPath
@@ -14,142 +14,250 @@ from perfsim.errors import (
     InvalidValueError,
     UnknownNameError,
     describe,
-    unknown_name,
 )
-from perfsim.network.file_schema import LayerModel, layer_model
-from perfsim.network.operators import ALSO_CALLED, OPERATORS
+from perfsim.network.convolution import Conv, ConvTranspose
+from perfsim.network.expression import evaluate, is_expression
+from perfsim.network.file_schema import LayerModel, MatrixModel, NetworkFile, layer_model
+from perfsim.network.operator import Operator
+from perfsim.network.operators import OPERATORS
+from perfsim.network.work import Shape
+from perfsim.network.yaml_entries import BlockUse, Entries, Repeat, When
+from perfsim.network.yaml_names import INPUT, Scope, find_layer
 from perfsim.validation import validate
 
 MAX_LAYERS = 100_000
 MAX_READS = 500_000
-INPUT = "input"
-_REPEAT = "repeat"
 
 
 @dataclass(frozen=True, slots=True)
 class FileLayer:
-    """One layer of the file with its repeats written out."""
+    """One layer of the file with its repeats and blocks written out.
+
+    Attributes:
+        name: its full name.
+        previous: the layer that it reads unless `inputs` says otherwise.
+        is_scaled: its channels are a plain number, which `width` multiplies.
+    """
 
     name: str
     operator_name: str
     model: LayerModel
     path: KeyPath
-    scope: tuple[str, ...]  # ".2" and ".2.1" for the first inner round in the second outer one
-    previous: str  # the layer that it reads unless `inputs` says otherwise
-    block_input: str  # what the first layer of its round reads
+    scope: Scope
+    previous: str
+    is_scaled: bool
+
+    def operator(self, width: Fraction, *, has_bias: bool = True) -> Operator:
+        """Its operator; `has_bias` decides where the file does not."""
+        kind: Any = OPERATORS[self.operator_name]
+        model: Any = self.model
+        attributes = {each.name: getattr(model, each.name) for each in fields(kind)}
+        if isinstance(model, MatrixModel) and model.bias is None:
+            attributes["bias"] = has_bias and not model.batch_norm
+        operator: Operator = kind(**attributes)
+        if isinstance(operator, Conv | ConvTranspose) and self.is_scaled and width != 1:
+            operator = replace(operator, channels=max(1, int(operator.channels * width)))
+        return operator
 
 
 class Expansion:
-    """The first pass: from the file's entries to layers with unique names."""
+    """From the file's entries to layers with unique names.
 
-    def __init__(self, document: Document) -> None:
+    Attributes:
+        found: full name of each layer and use of a block -> the layer whose output it stands for.
+        names_used: the names that expressions have asked for.
+    """
+
+    def __init__(self, document: Document, header: NetworkFile, input_shape: Shape) -> None:
         self._document = document
-        self._models: dict[KeyPath, tuple[str, LayerModel]] = {}
-        self._taken: dict[str, KeyPath] = {}
+        self._entries = Entries(document, header.blocks)
+        self._width = Fraction(str(header.width))
+        self._globals = {"width": self._width, "classes": header.classes}
+        self._plain_models: dict[KeyPath, LayerModel] = {}
+        self._places: dict[str, KeyPath] = {}
         self._automatic: dict[str, int] = {}
         self._given = _names_given(document.value)
         self._previous = INPUT
-        self._count = 0
+        self._layers: list[FileLayer] = []
+        self._shapes: dict[str, Shape] = {INPUT: input_shape}
+        self._shaped = 0  # of so many layers the shapes are known
         self._reads = 0
+        self.found = {INPUT: INPUT}
+        self.names_used: set[str] = set()
 
-    def layers(
-        self,
-        entries: Any,
-        path: KeyPath,
-        scope: tuple[str, ...] = (),
-        block_input: str = INPUT,
-    ) -> Iterator[FileLayer]:
-        for index, entry in enumerate(entries):
+    def layers(self, entries: list[Any], path: KeyPath) -> list[FileLayer]:
+        """The layers that `entries`, which stand at `path`, come to."""
+        self._expand(entries, path, Scope())
+        return self._layers
+
+    def _expand(self, entries: list[Any], path: KeyPath, scope: Scope) -> None:
+        for index, value in enumerate(entries):
             here = (*path, index)
-            if isinstance(entry, dict) and _REPEAT in entry:
-                rounds, body = self._repeat(entry, here)
-                for number in range(1, rounds + 1):
-                    suffix = f"{scope[0] if scope else ''}.{number}"
-                    yield from self.layers(
-                        body, (*here, "layers"), (suffix, *scope), self._previous
-                    )
+            entry = self._entries.read(value, here)
+            inside = (*here, "layers")
+            if isinstance(entry, Repeat):
+                for number in range(1, self._rounds(entry, here, scope) + 1):
+                    self._expand(entry.layers, inside, scope.in_round(number, self._previous))
+            elif isinstance(entry, When):
+                condition = self._worked_out(entry.condition, (*here, "when"), scope)
+                if not isinstance(condition, bool):
+                    raise self._wrong(condition, "true or false", (*here, "when"))
+                if condition:
+                    self._expand(entry.layers, inside, scope)
+            elif isinstance(entry, BlockUse):
+                self._use_block(entry, here, scope)
             else:
-                yield self._layer(entry, here, scope, block_input)
+                self._add_layer(entry.operator_name, entry.attributes, here, scope)
 
-    def _layer(
-        self, entry: Any, path: KeyPath, scope: tuple[str, ...], block_input: str
-    ) -> FileLayer:
-        self._count += 1
-        if self._count > MAX_LAYERS:
-            error = CountError(f"the network has more than {MAX_LAYERS:,} layers")
-            raise self._document.place(error, path)
-        operator_name, model = self._model(entry, path)
-        name = self._name(operator_name, model, path, scope)
-        layer = FileLayer(name, operator_name, model, path, scope, self._previous, block_input)
-        self._previous = name
+    def _use_block(self, use: BlockUse, path: KeyPath, scope: Scope) -> None:
+        here = (*path, use.block)
+        if use.block in scope.blocks:
+            chain = " -> ".join((*scope.blocks, use.block))
+            raise self._document.place(GraphError(f"the blocks use each other: {chain}"), here)
+        name = self._full_name(use.block, use.name, here, scope)
+        self._places[name] = path
+        if use.input is not None:
+            self._previous = self._find(use.input, scope, (*here, "inputs", 0))
+        values = {
+            key: self._worked_out(value, (*here, key), scope) for key, value in use.values.items()
+        }
+        inner = scope.in_block(use.block, name, self._previous, values)
+        self._expand(use.layers, ("blocks", use.block, "layers"), inner)
+        self.found[name] = self._previous
+
+    def _add_layer(self, operator_name: str, attributes: Any, path: KeyPath, scope: Scope) -> None:
+        here = (*path, operator_name)
+        if len(self._layers) >= MAX_LAYERS:
+            raise self._document.place(
+                CountError(f"the network has more than {MAX_LAYERS:,} layers"), path
+            )
+        is_scaled = True
+        if _has_expression(attributes):
+            is_scaled = not is_expression(attributes.get("channels"))
+            values = {
+                key: self._worked_out(value, (*here, key), scope)
+                for key, value in attributes.items()
+            }
+            model = validate(layer_model(operator_name), values, self._document, here)
+        else:
+            if path not in self._plain_models:  # in a repeat they are read in the first round
+                self._plain_models[path] = validate(
+                    layer_model(operator_name), attributes, self._document, here
+                )
+            model = self._plain_models[path]
         self._reads += len(model.inputs or ())
         if self._reads > MAX_READS:
             error = CountError(f"the layers name more than {MAX_READS:,} inputs")
             raise self._document.place(error, path)
-        return layer
+        name = self._full_name(operator_name, model.name, path, scope)
+        self._places[name] = path
+        layer = FileLayer(name, operator_name, model, path, scope, self._previous, is_scaled)
+        self.found[name] = self._previous = name
+        self._layers.append(layer)
 
-    def _model(self, entry: Any, path: KeyPath) -> tuple[str, LayerModel]:
-        """The operator and attributes of an entry; in a repeat they are read in the first round."""
-        if path not in self._models:
-            self._models[path] = self._read(entry, path)
-        return self._models[path]
+    def _full_name(self, kind: str, name: str | None, path: KeyPath, scope: Scope) -> str:
+        """The unique name of a layer or of a use of a block; automatic ones are numbered."""
+        if name is not None:
+            full = scope.full_name(name)
+            if full in self._places:
+                line = self._document.line(self._places[full])
+                error = GraphError(
+                    f"the name '{full}' is used twice (also at line {line})",
+                    expected="unique names",
+                )
+                raise self._document.place(error, path)
+            return full
+        while True:
+            key = f"{scope.prefix}{kind}"
+            self._automatic[key] = self._automatic.get(key, 0) + 1
+            full = f"{key}_{self._automatic[key]}"
+            if full not in self._places and full not in self._given:
+                return full
 
-    def _read(self, entry: Any, path: KeyPath) -> tuple[str, LayerModel]:
-        expected = "one operator with its attributes, such as 'conv: {channels: 16, kernel: 3}'"
-        if not isinstance(entry, dict) or not entry:
-            error: InputError = InvalidValueError("", found=describe(entry), expected=expected)
-            raise self._document.place(error, path)
-        operator_name = next(iter(entry))
-        if operator_name not in OPERATORS:
-            error = unknown_name("operator", operator_name, OPERATORS, also=ALSO_CALLED)
-            raise self._document.place(error, (*path, operator_name))
-        if len(entry) > 1:
-            error = InvalidValueError("", found=f"the keys {', '.join(entry)}", expected=expected)
-            raise self._document.place(error, (*path, list(entry)[1]))
-        attributes = {} if entry[operator_name] is None else entry[operator_name]
-        model = layer_model(operator_name)
-        return operator_name, validate(model, attributes, self._document, (*path, operator_name))
+    def _find(self, name: str, scope: Scope, path: KeyPath) -> str:
+        try:
+            return self.found[find_layer(name, scope, self._previous, self.found)]
+        except InputError as error:
+            raise self._document.place(error, path) from None
 
-    def _repeat(self, entry: dict[str, Any], path: KeyPath) -> tuple[int, list[Any]]:
-        problem: tuple[InputError, str] | None = None
-        for key in entry:
-            if key not in (_REPEAT, "layers"):
-                problem = unknown_name("key", key, (_REPEAT, "layers")), key
-        rounds, body = entry[_REPEAT], entry.get("layers")
-        if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
-            expected = "a whole number of at least 1"
-            problem = InvalidValueError("", found=describe(rounds), expected=expected), _REPEAT
-        elif "layers" not in entry:
-            problem = problem or (UnknownNameError("a repeat needs the key 'layers'"), _REPEAT)
-        elif not isinstance(body, list) or not body:
-            expected = "a list of layers"
-            problem = InvalidValueError("", found=describe(body), expected=expected), "layers"
-        elif rounds > MAX_LAYERS:
-            problem = CountError(f"the network has more than {MAX_LAYERS:,} layers"), _REPEAT
-        if problem is not None:
-            raise self._document.place(problem[0], (*path, problem[1]))
-        return rounds, list(body or [])
+    def _rounds(self, repeat: Repeat, path: KeyPath, scope: Scope) -> int:
+        rounds = self._worked_out(repeat.rounds, (*path, "repeat"), scope)
+        least = 0 if is_expression(repeat.rounds) else 1
+        if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < least:
+            raise self._wrong(rounds, f"a whole number of at least {least}", (*path, "repeat"))
+        if rounds > MAX_LAYERS:
+            error = CountError(f"the network has more than {MAX_LAYERS:,} layers")
+            raise self._document.place(error, (*path, "repeat"))
+        return rounds
 
-    def _name(
-        self, operator_name: str, model: LayerModel, path: KeyPath, scope: tuple[str, ...]
-    ) -> str:
-        if model.name is None:
-            while True:
-                number = self._automatic.get(operator_name, 0) + 1
-                self._automatic[operator_name] = number
-                name = f"{operator_name}_{number}"
-                if name not in self._taken and name not in self._given:
-                    break
-        else:
-            name = model.name + (scope[0] if scope else "")
-        if name in self._taken:
-            line = self._document.line(self._taken[name])
-            error = GraphError(
-                f"the name '{name}' is used twice (also at line {line})", expected="unique names"
+    def _wrong(self, value: object, expected: str, path: KeyPath) -> InputError:
+        error = InvalidValueError("", found=describe(value), expected=expected)
+        self._document.place(error, path)
+        return error
+
+    def _worked_out(self, value: Any, path: KeyPath, scope: Scope) -> Any:
+        """`value` with the expressions in it replaced by their values."""
+        if isinstance(value, list):
+            return [self._worked_out(each, (*path, i), scope) for i, each in enumerate(value)]
+        if not is_expression(value):
+            return value
+        try:
+            return evaluate(
+                value, lambda name: self._value(name, scope), lambda: self._known(scope)
             )
-            raise self._document.place(error, path)
-        self._taken[name] = path
-        return name
+        except InputError as error:
+            raise self._document.place(error, path) from None
+
+    def _known(self, scope: Scope) -> list[str]:
+        return [*scope.values, *self._globals, "input_channels", "previous_channels"]
+
+    def _value(self, name: str, scope: Scope) -> Any:
+        """The value of a name in an expression; KeyError when there is none."""
+        self.names_used.add(name)
+        if name in scope.values:
+            return scope.values[name]
+        if name == "input_channels":
+            return self._channels(scope.block_input)
+        if name == "previous_channels":
+            return self._channels(self._previous)
+        value = self._globals[name]
+        if value is None:
+            raise InvalidValueError(f"the file does not say '{name}'", expected=f"the key '{name}'")
+        return value
+
+    def _channels(self, name: str) -> int:
+        """The channels that the layer `name` writes; the shapes of all layers so far are worked out."""
+        while self._shaped < len(self._layers):
+            layer = self._layers[self._shaped]
+            names = layer.model.inputs or ["previous"]
+            here = (*layer.path, layer.operator_name)
+            try:
+                read = [find_layer(each, layer.scope, layer.previous, self.found) for each in names]
+            except UnknownNameError as error:
+                late = GraphError(
+                    f"the channels of '{layer.name}' are not known yet",
+                    found=f"inputs {describe(names)}",
+                    expected="layers that stand above",
+                )
+                raise self._document.place(late, here) from error
+            shapes = tuple(self._shapes[self.found[each]] for each in read)
+            try:
+                outputs = layer.operator(self._width).output_shapes(shapes)
+            except InputError as error:
+                raise self._document.place(error, here) from None
+            self._shapes[layer.name] = outputs[0]
+            self._shaped += 1
+        return self._shapes[name][1]
+
+
+def _has_expression(attributes: Any) -> bool:
+    if not isinstance(attributes, dict):
+        return False
+    return any(
+        is_expression(value)
+        or (isinstance(value, list) and any(is_expression(each) for each in value))
+        for value in attributes.values()
+    )
 
 
 def _names_given(value: Any) -> set[str]:

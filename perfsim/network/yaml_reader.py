@@ -1,56 +1,62 @@
 """Networks from YAML: layers in order, named inputs for branches, and repeated blocks.
 
-Two passes: the first writes out the repeats and gives every layer its name; the second resolves the
-inputs, which may name layers further down, and makes the nodes.
+Two passes: the first (`yaml_expansion`) writes out repeats and blocks and gives every layer its name; the second
+resolves the inputs, which may name layers further down, and makes the nodes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from perfsim.document import Document
-from perfsim.errors import (
-    GraphError,
-    InvalidValueError,
-    UnknownNameError,
-    nearest_name,
-)
-from perfsim.network.convolution import Conv
-from perfsim.network.file_schema import (
-    ComputingModel,
-    LayerModel,
-    MatrixModel,
-    NetworkFile,
-)
+from perfsim.errors import GraphError, InputError, InvalidValueError
+from perfsim.network.file_schema import ComputingModel, LayerModel, MatrixModel, NetworkFile
 from perfsim.network.graph import Network, Node, Tensor, build_network
-from perfsim.network.operator import Operator
 from perfsim.network.operators import OPERATORS
-from perfsim.network.yaml_expansion import INPUT, Expansion, FileLayer
+from perfsim.network.yaml_expansion import Expansion, FileLayer
+from perfsim.network.yaml_names import INPUT, find_layer
 from perfsim.validation import validate
 
 
 def read_network(document: Document) -> Network:
     """The network that `document` describes; raises InputError with file, line and key."""
     header = validate(NetworkFile, document.value, document)
-    layers = list(Expansion(document).layers(header.layers, ("layers",)))
+    shape = (header.batch, *_input_shape(header, document))
+    expansion = Expansion(document, header, shape)
+    layers = expansion.layers(header.layers, ("layers",))
     if not layers:
         error = GraphError("the network has no layers", expected="at least one under 'layers'")
         raise document.place(error, ("layers",))
-    shape = (header.batch, *_input_shape(header, document))
+    _check_settings_used(document, header, expansion, layers)
     return build_network(
         header.name or Path(document.file).stem,
         [Tensor(INPUT, shape, header.precision.feature_map)],
-        _Resolution(document, layers, Fraction(str(header.width))).nodes(),
+        _Resolution(document, expansion, layers, Fraction(str(header.width))).nodes(),
         feature_map_bits=header.precision.feature_map,
         weight_bits=header.precision.weight,
         description=header.description,
         file=document.file,
         warnings=_warnings(header, document),
     )
+
+
+def _check_settings_used(
+    document: Document, header: NetworkFile, expansion: Expansion, layers: list[FileLayer]
+) -> None:
+    """Raise when `width` or `classes` is given and changes nothing."""
+    scaled = any(layer.is_scaled and layer.operator_name == "conv" for layer in layers)
+    for key, has_effect, is_given in (
+        ("width", scaled, header.width != 1),
+        ("classes", False, header.classes is not None),
+    ):
+        if is_given and not has_effect and key not in expansion.names_used:
+            error = InvalidValueError(
+                f"nothing in this network depends on '{key}'", expected=f"a layer with ${key} in it"
+            )
+            raise document.place(error, (key,))
 
 
 def _warnings(header: NetworkFile, document: Document) -> tuple[str, ...]:
@@ -78,10 +84,13 @@ def _input_shape(header: NetworkFile, document: Document) -> list[int]:
 class _Resolution:
     """The second pass: from layers to nodes that name the tensors they read."""
 
-    def __init__(self, document: Document, layers: list[FileLayer], width: Fraction) -> None:
+    def __init__(
+        self, document: Document, expansion: Expansion, layers: list[FileLayer], width: Fraction
+    ) -> None:
         self._document = document
         self._layers = layers
         self._width = width
+        self._found = expansion.found
         self._output = {INPUT: INPUT}  # layer -> the tensor that stands for it
         for layer in layers:
             self._output[layer.name] = layer.name + ["", *_suffixes(layer.model)][-1]
@@ -103,7 +112,7 @@ class _Resolution:
     def _nodes(self, layer: FileLayer, names: tuple[str, ...], normalized: set[str]) -> list[Node]:
         place = (self._document.file, self._document.line(layer.path))
         # A batch norm that alone reads the layer's own output takes the bias over.
-        operator = self._operator(layer, layer.name in normalized)
+        operator = layer.operator(self._width, has_bias=layer.name not in normalized)
         nodes = [Node(layer.name, operator, names, (layer.name,), place)]
         read = layer.name
         for suffix in _suffixes(layer.model):
@@ -113,55 +122,18 @@ class _Resolution:
             read = name
         return nodes
 
-    def _operator(self, layer: FileLayer, is_normalized: bool) -> Operator:
-        kind: Any = OPERATORS[layer.operator_name]
-        model: Any = layer.model
-        attributes = {each.name: getattr(model, each.name) for each in fields(kind)}
-        if isinstance(model, MatrixModel) and model.bias is None:
-            attributes["bias"] = not (model.batch_norm or is_normalized)
-        operator: Operator = kind(**attributes)
-        if isinstance(operator, Conv) and self._width != 1:
-            scaled = max(1, int(operator.channels * self._width))
-            operator = replace(operator, channels=scaled)
-        return operator
-
     def _inputs(self, layer: FileLayer) -> tuple[str, ...]:
         if layer.model.inputs is None:
             return (self._output[layer.previous],)
-        return tuple(
-            self._output[self._layer_name(name, layer, position)]
-            for position, name in enumerate(layer.model.inputs)
-        )
-
-    def _layer_name(self, name: str, layer: FileLayer, position: int) -> str:
-        """The full name of the layer that `layer` calls `name`: the nearest round first."""
-        if name == "previous":
-            return layer.previous
-        if name == "block_input" and layer.scope:
-            return layer.block_input
-        # From inside a round, `a` and `a.1` are those of this round, the innermost first.
-        base, rounds = _split_rounds(name)
-        for suffix in (*layer.scope, ""):
-            for candidate in (base + suffix + rounds, name + suffix):
-                if candidate in self._output:
-                    return candidate
-        candidates = [*self._output, "previous", *(["block_input"] if layer.scope else [])]
-        repeated = f"{name}.1"
-        near = repeated if repeated in self._output else nearest_name(name, candidates)
-        error = UnknownNameError(
-            f"no layer is named '{name}'",
-            expected="the name of a layer, previous, input, or in a repeat block_input",
-            nearest=near,
-        )
-        path = (*layer.path, layer.operator_name, "inputs", position)
-        raise self._document.place(error, path)
-
-
-def _split_rounds(name: str) -> tuple[str, str]:
-    """The rounds that a reference names itself: ``a.2.1`` is ("a", ".2.1")."""
-    base = name.rstrip("0123456789.")
-    rounds = name[len(base) :]
-    return (base, rounds) if rounds.startswith(".") else (name, "")
+        tensors = []
+        for position, name in enumerate(layer.model.inputs):
+            try:
+                found = find_layer(name, layer.scope, layer.previous, self._found)
+            except InputError as error:
+                path = (*layer.path, layer.operator_name, "inputs", position)
+                raise self._document.place(error, path) from None
+            tensors.append(self._output[self._found[found]])
+        return tuple(tensors)
 
 
 def _suffixes(model: LayerModel) -> list[str]:
