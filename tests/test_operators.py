@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import fields, is_dataclass
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -28,8 +30,6 @@ from perfsim.network.layout import (
     Flatten,
     Pad,
     Reshape,
-    ResizeLinear,
-    ResizeNearest,
     Slice,
     Squeeze,
     Transpose,
@@ -44,6 +44,7 @@ from perfsim.network.normalization import (
     Lrn,
     RmsNorm,
 )
+from perfsim.network.operator import Amounts, Padding, PerAxis, Positive, Unit, Whole, Wholes
 from perfsim.network.operators import FAMILIES, OPERATORS, operators_in
 from perfsim.network.pooling import (
     AdaptiveAvgPool,
@@ -55,7 +56,8 @@ from perfsim.network.pooling import (
 )
 from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
-from perfsim.network.work import total
+from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.work import elements, total
 
 IMAGE = (1, 3, 32, 32)
 
@@ -352,3 +354,43 @@ def test_the_table_lists_what_the_families_define():
     for family, names in FAMILIES.items():
         assert set(operators_in(family)) == set(names)
     assert len(OPERATORS) == len(set(OPERATORS)) == sum(map(len, FAMILIES.values()))
+
+
+WHOLE = st.integers(-4, 4) | st.just(10**20)
+SIZE = st.integers(1, 4) | st.just(10**20)
+LISTED = st.lists(st.integers(-1, 4), min_size=1, max_size=3).map(tuple)
+ATTRIBUTES = {  # what each type of attribute may be, fitting or not
+    bool: st.booleans(),
+    Positive: SIZE,
+    PerAxis: SIZE | st.tuples(SIZE, SIZE),
+    Amounts: st.integers(0, 4) | st.tuples(SIZE, st.integers(0, 2)),
+    Padding: st.sampled_from(["same", "valid", "sam", 0, 1, (0, 1)]),
+    Whole: WHOLE,
+    Wholes: LISTED,
+}
+ATTRIBUTES |= {kind | None: st.none() | values for kind, values in ATTRIBUTES.items()}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_inputs_that_do_not_fit_are_refused_and_all_others_have_their_counts(data):
+    operator_class = data.draw(st.sampled_from(list(OPERATORS.values())))
+    hints = get_type_hints(operator_class, include_extras=True)
+    names = [each.name for each in fields(operator_class)] if is_dataclass(operator_class) else []
+    operator = operator_class(**{name: data.draw(ATTRIBUTES[hints[name]]) for name in names})
+    first = data.draw(st.lists(st.integers(1, 6), max_size=5).map(tuple))
+    least, most = operator.inputs_allowed
+    count = data.draw(st.integers(least, most or 3))
+    shapes = (first, *(data.draw(st.sampled_from([first, first[1:]])) for _ in range(count - 1)))
+    try:
+        (output,) = operator.output_shapes(shapes)
+        work = operator.work(shapes, (output,))
+    except ShapeError:
+        return
+    assert all(size >= 1 for size in output)
+    for count in (work.macs, work.vector_ops, work.params):
+        assert all(value >= 0 for product in count for value, _ in product.factors)
+    if operator.unit is Unit.VIEW:
+        assert elements(output) == elements(first)
+    assert not work.macs or operator.unit is Unit.MATRIX
+    assert not work.vector_ops or operator.unit in (Unit.MATRIX, Unit.VECTOR)

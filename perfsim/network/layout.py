@@ -1,4 +1,4 @@
-"""Operators that compute nothing: they move bytes, or give the same bytes another shape."""
+"""Operators that compute nothing: they copy bytes, or give the same bytes another shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from perfsim.errors import ShapeError
 from perfsim.network.operator import (
     Amounts,
     Operator,
-    PerAxis,
     Positive,
     Unit,
     Whole,
@@ -24,8 +23,8 @@ from perfsim.network.operator import (
 from perfsim.network.work import Product, Shape, Work, elements, shape_text
 
 
-class _Copy(Operator):
-    """Moves bytes and computes nothing."""
+class Copy(Operator):
+    """Copies bytes and computes nothing."""
 
     unit: ClassVar[Unit] = Unit.COPY
     cost: ClassVar[str] = "no operations: it copies, and what of that crosses the DDR bus counts"
@@ -34,7 +33,7 @@ class _Copy(Operator):
         return Work()
 
 
-class _View(Operator):
+class View(Operator):
     """The same bytes under another shape."""
 
     unit: ClassVar[Unit] = Unit.VIEW
@@ -44,7 +43,7 @@ class _View(Operator):
         return Work()
 
 
-class Concat(_Copy):
+class Concat(Copy):
     """The inputs one after another along the channels."""
 
     name: ClassVar[str] = "concat"
@@ -63,7 +62,7 @@ class Concat(_Copy):
 
 
 @dataclass(frozen=True)
-class Transpose(_Copy):
+class Transpose(Copy):
     """The axes in another order.
 
     Attributes:
@@ -86,7 +85,7 @@ class Transpose(_Copy):
 
 
 @dataclass(frozen=True)
-class Pad(_Copy):
+class Pad(Copy):
     """Elements around each spatial axis.
 
     Attributes:
@@ -109,7 +108,7 @@ class Pad(_Copy):
 
 
 @dataclass(frozen=True)
-class Slice(_Copy):
+class Slice(Copy):
     """A part of one axis: what ``[start:stop:step]`` takes of it in Python.
 
     Attributes:
@@ -141,7 +140,7 @@ class Slice(_Copy):
 
 
 @dataclass(frozen=True)
-class ChannelShuffle(_Copy):
+class ChannelShuffle(Copy):
     """The channels of `groups` groups dealt out in turn. Zhang et al., ShuffleNet, arXiv:1707.01083."""
 
     name: ClassVar[str] = "channel_shuffle"
@@ -154,60 +153,8 @@ class ChannelShuffle(_Copy):
         return (inputs[0],)
 
 
-def _enlarged(shape: Shape, scale: PerAxis) -> Shape:
-    _, space = channels_and_space(shape)
-    scales = per_axis(scale, len(space), "a scale")
-    return (*shape[:2], *map(math.prod, zip(space, scales, strict=True)))
-
-
 @dataclass(frozen=True)
-class ResizeNearest(_Copy):
-    """Each element repeated `scale` times along each spatial axis."""
-
-    name: ClassVar[str] = "resize_nearest"
-
-    scale: PerAxis
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return (_enlarged(inputs[0], self.scale),)
-
-
-@dataclass(frozen=True)
-class ResizeLinear(Operator):
-    """`scale` times as many elements along each spatial axis, interpolated: bilinear with two axes.
-
-    From the 2^n neighbours along n axes to one element there are 2^n - 1 interpolations a + t (b - a).
-    """
-
-    name: ClassVar[str] = "resize_linear"
-    cost: ClassVar[str] = (
-        "3 per output element and interpolation (subtract, multiply, add), of which n spatial axes "
-        "take 2^n - 1"
-    )
-
-    scale: PerAxis
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return (_enlarged(inputs[0], self.scale),)
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        interpolations = (2 ** len(inputs[0][2:]) - 1, "interpolations")
-        return Work(
-            vector_ops=(
-                Product(
-                    "linear interpolation",
-                    (
-                        (elements(outputs[0]), "output elements"),
-                        interpolations,
-                        (3, "operations each"),
-                    ),
-                ),
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Embedding(_Copy):
+class Embedding(Copy):
     """A row of a table for each element of the input, which numbers the rows.
 
     Only the rows that are asked for are read, but which is known only when it runs: the layer's weights are the
@@ -234,7 +181,7 @@ class Embedding(_Copy):
         return Work(params=(Product("table", table),))
 
 
-class Flatten(_View):
+class Flatten(View):
     """All axes but the batch in one."""
 
     name: ClassVar[str] = "flatten"
@@ -245,7 +192,7 @@ class Flatten(_View):
 
 
 @dataclass(frozen=True)
-class Reshape(_View):
+class Reshape(View):
     """The axes behind the batch cut anew.
 
     Attributes:
@@ -277,7 +224,7 @@ class Reshape(_View):
 
 
 @dataclass(frozen=True)
-class Squeeze(_View):
+class Squeeze(View):
     """Without one axis, which has one element; `axis` 0 is the batch, -1 the last."""
 
     name: ClassVar[str] = "squeeze"
@@ -295,7 +242,7 @@ class Squeeze(_View):
 
 
 @dataclass(frozen=True)
-class Unsqueeze(_View):
+class Unsqueeze(View):
     """With one more axis of one element, which becomes axis `axis` of the output; -1 is the last."""
 
     name: ClassVar[str] = "unsqueeze"

@@ -34,9 +34,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("add", "mul", "sub", "div", "pow", "minimum", "maximum"),
             *("exp", "log", "sqrt", "abs", "neg", "reciprocal", "clip"),
         ),
+        "resize": ("resize_linear", "resize_nearest"),
         "layout": (
-            *("concat", "transpose", "pad", "slice", "channel_shuffle"),
-            *("resize_nearest", "resize_linear", "embedding"),
+            *("concat", "transpose", "pad", "slice", "channel_shuffle", "embedding"),
             *("flatten", "reshape", "squeeze", "unsqueeze"),
         ),
     }
