@@ -188,6 +188,25 @@ def test_blocks_by_hand(load):
     assert params["fully_connected_1"] == 10 * 6 * 64
 
 
+def test_a_block_may_be_told_what_to_read(load):
+    """By a parameter, in the inputs of a layer and in those of another block."""
+    network = load(
+        "input: [4, 8, 8]\nblocks:\n"
+        "  Inner: {layers: [relu: {name: r}]}\n"
+        "  Outer:\n"
+        "    parameters: {source: null}\n"
+        "    layers:\n"
+        "      - sigmoid: {name: s, inputs: [$source]}\n"
+        "      - Inner: {name: i, inputs: [$source]}\n"
+        "layers:\n"
+        "  - tanh: {name: a}\n"
+        "  - tanh: {name: b}\n"
+        "  - Outer: {name: o, source: a}\n"
+    )
+    reads = {node.name: node.inputs for node in network.nodes}
+    assert reads["o.s"] == reads["o.i.r"] == ("a",)
+
+
 def test_settings_reach_expressions(load):
     assert lower(load(FILE, classes=3)).layers[-1].output_shapes == ((1, 3),)
 

@@ -117,7 +117,8 @@ class Expansion:
         name = self._full_name(use.block, use.name, here, scope)
         self._places[name] = path
         if use.input is not None:
-            self._previous = self._find(use.input, scope, (*here, "inputs", 0))
+            place = (*here, "inputs", 0)
+            self._previous = self._find(self._worked_out(use.input, place, scope), scope, place)
         values = {
             key: self._worked_out(value, (*here, key), scope) for key, value in use.values.items()
         }
