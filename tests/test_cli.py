@@ -14,7 +14,7 @@ import pytest
 from conftest import MACHINE, TINY, read_csv
 
 import perfsim
-from perfsim import __version__, load_hardware, load_network, simulate
+from perfsim import __version__, catalog, load_hardware, load_network, simulate
 from perfsim.cli import COMMANDS, main
 
 RUN = ("run", "mobilenet.yaml", "--hw", "1MB_1GBs_1TF.yaml")
@@ -288,12 +288,11 @@ def test_explain_as_data(perfsim_cli):
 
 
 def test_models_and_hardware_list_a_line_each(perfsim_cli):
-    models = perfsim_cli("models").out.splitlines()
-    names = [line.split()[0] for line in models[2:]]
+    names = [line.split()[0] for line in perfsim_cli("models").out.splitlines()]
+    assert names == list(catalog.bundled_networks())
     assert {"mobilenet", "mobilenet_v1", "resnet18", "resnet50", "mobilenet_printed"} <= set(names)
-    machines = perfsim_cli("hardware").out.splitlines()
-    names = [line.split()[0] for line in machines[2:]]
-    assert "1MB_1GBs_1TF" in names
+    names = [line.split()[0] for line in perfsim_cli("hardware").out.splitlines()]
+    assert sorted(names) == list(catalog.bundled_machines())
     assert len(names) >= 12
 
 

@@ -17,6 +17,7 @@ from perfsim.report.text import (
     NAME_LEAST,
     Column,
     amount,
+    count,
     scaled,
     table,
     texts,
@@ -48,16 +49,18 @@ def networks_sheet(records: Mapping[str, Mapping[str, Any]]) -> Sheet:
     columns |= {key: [record[key] for record in records.values()] for key in keys}
 
     def text(width: int) -> str:
+        described = Column("", columns["description"], 2, left=True, least=24, cut_end=True)
         return table(
             [
-                Column("name", columns["name"], left=True),
-                Column("input", columns["input_shape"], 3, left=True),
-                Column("layers", texts(columns["layers"]), 4),
-                Column("MACs", [amount(each, "") for each in columns["macs"]], 1),
-                Column("params", [amount(each, "") for each in columns["params"]], 1),
-                Column("description", columns["description"], 2, left=True, least=24, cut_end=True),
+                Column("", columns["name"], left=True),
+                Column("", columns["input_shape"], 3, left=True),
+                Column("", [f"{each} layers" for each in columns["layers"]], 4),
+                Column("", [count(each, "MACs") for each in columns["macs"]], 1),
+                Column("", [count(each, "params") for each in columns["params"]], 1),
+                described,
             ],
             width,
+            has_head=False,
         )
 
     return Sheet({}, "networks", columns, text)
@@ -111,18 +114,24 @@ def machines_sheet(machines: Sequence[Machine]) -> Sheet:
         columns[key] = [getattr(machine, key) for machine in machines]
 
     def text(width: int) -> str:
+        described = Column("", columns["description"], 5, left=True, least=24, cut_end=True)
         return table(
             [
-                Column("name", columns["name"], left=True),
-                Column("SRAM", [amount(each, "B") for each in columns["sram_bytes"]]),
-                Column("DDR", [amount(each, "B/s") for each in columns["ddr_bytes_per_s"]]),
-                Column("matrix", [amount(each, "FLOPS") for each in columns["matrix_flops"]]),
-                Column("vector", [amount(each, "FLOPS") for each in columns["vector_flops"]], 3),
-                Column("placement", columns["placement"], 1, left=True),
-                Column("timing", columns["timing"], 2, left=True),
-                Column("description", columns["description"], 4, left=True, least=24, cut_end=True),
+                Column("", columns["name"], left=True),
+                Column("", [f"{amount(each, 'B')} SRAM" for each in columns["sram_bytes"]]),
+                Column("", [f"{amount(each, 'B/s')} DDR" for each in columns["ddr_bytes_per_s"]]),
+                Column(
+                    "", [f"{amount(each, 'FLOPS')} matrix" for each in columns["matrix_flops"]], 1
+                ),
+                Column(
+                    "", [f"{amount(each, 'FLOPS')} vector" for each in columns["vector_flops"]], 3
+                ),
+                Column("", columns["placement"], 2, left=True),
+                Column("", columns["timing"], 3, left=True),
+                described,
             ],
             width,
+            has_head=False,
         )
 
     return Sheet({}, "machines", columns, text)

@@ -99,7 +99,9 @@ def scaled(
 _CUT_BEFORE = 5
 
 
-def table(columns: Sequence[Column], width: int, *, has_total: bool = False) -> str:
+def table(
+    columns: Sequence[Column], width: int, *, has_total: bool = False, has_head: bool = True
+) -> str:
     """The columns side by side in at most `width` characters, the least important left out."""
     shown = [(column, column.width) for column in columns]
 
@@ -125,7 +127,7 @@ def table(columns: Sequence[Column], width: int, *, has_total: bool = False) -> 
             shown[index] = (replace(column, cells=cells), room)
     lines = [_line([column.head for column, _ in shown], shown)]
     rule = "-" * len(lines[0].rstrip())
-    lines.append(rule)
+    lines = [*lines, rule] if has_head else []
     rows = len(shown[0][0].cells)
     for row in range(rows):
         if has_total and row == rows - 1:
