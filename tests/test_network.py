@@ -362,6 +362,30 @@ def test_bundled_networks_are_found_with_or_without_suffix():
         assert catalog.find_machine(name) == catalog.find_machine(f"{name}.yaml") == path
 
 
+@pytest.mark.parametrize(
+    ("op", "read", "written", "vector_ops"),
+    # by hand: 5 per element, 1, 1 more input, 2, windows of 49 (additions and a scaling), of 4 (comparisons)
+    [
+        ("softmax", 1000, 1000, 5000),
+        ("relu", 70, 70, 70),
+        ("add", 70, 70, 70),
+        ("batch_norm", 70, 70, 140),
+        ("avg_pool", 12544, 256, 12544),
+        ("global_avg_pool", 12544, 256, 12544),
+        ("max_pool", 400, 100, 300),
+        ("conv", 400, 100, 0),
+        ("concat", 400, 400, 0),
+    ],
+)
+def test_a_layer_table_without_vector_operations(op, read, written, vector_ops, write):
+    path = write(
+        "net.csv",
+        f"layer,op,input_elements,output_elements,weights,macs\n1,{op},{read},{written},0,0\n",
+    )
+    (layer,) = lower(load_network(path, batch=2)).layers
+    assert total(layer.vector_ops) == 2 * vector_ops
+
+
 def test_a_layer_table_with_names_vector_operations_and_batch(write):
     path = write(
         "net.csv",

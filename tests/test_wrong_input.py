@@ -345,9 +345,13 @@ TABLES = {
         COUNTS.replace("conv", "cnov"),
         ["net.csv:2", "unknown operator 'cnov'", "did you mean 'conv'?"],
     ),
-    "an operator that would be priced at nothing": (
-        COUNTS + "2,softmax,20,20,0,0\n",
-        ["net.csv:3", "'softmax' runs on the vector unit", "vector_ops"],
+    "an operator whose cost the elements do not say": (
+        COUNTS + "2,layer_norm,20,20,0,0\n",
+        ["net.csv:3", "what 'layer_norm' costs does not follow", "a column vector_ops"],
+    ),
+    "windows that do not come out even": (
+        COUNTS + "2,avg_pool,20,7,0,0\n",
+        ["net.csv:3", "what 'avg_pool' costs does not follow", "a column vector_ops"],
     ),
     "counts beyond 64 bits": (COUNTS.replace("40", "9" * 30), ["net.csv:2", "64-bit"]),
     "a view that changes its size": (

@@ -1,7 +1,6 @@
 """A layer table: a network as counts without a graph, one row a layer, each reading the one before.
 
-Needed columns: layer, op, input_elements, output_elements, weights, macs. Optional: name, and
-vector_ops, which a table must have when it holds operators that run on the vector unit.
+Needed columns: layer, op, input_elements, output_elements, weights, macs. Optional: name and vector_ops.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ from perfsim.errors import (
 from perfsim.network.file_schema import Precision
 from perfsim.network.graph import Network, Node, Tensor, build_network
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.operators import ALSO_CALLED, OPERATORS
-from perfsim.network.work import Product, Shape, Work
+from perfsim.network.operators import ALSO_CALLED, FAMILIES, OPERATORS
+from perfsim.network.work import Product, Shape, Work, total
 from perfsim.settings import apply_settings
 from perfsim.validation import STRICT, Name, printable, validate
 
 NEEDED = ("layer", "op", "input_elements", "output_elements", "weights", "macs")
 OPTIONAL = ("name", "vector_ops")
+_PER_ELEMENT = {*FAMILIES["elementwise"], *FAMILIES["arithmetic"], "batch_norm"}
 _DIGITS = re.compile(r"[0-9]{1,4000}")
 
 
@@ -186,14 +186,16 @@ def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
     op = row["op"]
     if op not in OPERATORS:
         raise unknown_name("operator", op, OPERATORS, also=ALSO_CALLED).at(where="op")
+    read, written = _number(row, "input_elements", 1), _number(row, "output_elements", 1)
     operator = Counted(
         name=op,
-        output_elements=_number(row, "output_elements", 1),
+        output_elements=written,
         weights=_number(row, "weights", 0),
         macs=_number(row, "macs", 0),
-        vector_ops=_number(row, "vector_ops", 0) if "vector_ops" in row else 0,
+        vector_ops=_number(row, "vector_ops", 0)
+        if row.get("vector_ops")
+        else _vector_ops(op, read, written),
     )
-    read = _number(row, "input_elements", 1)
     if operator.unit is not Unit.MATRIX and operator.macs:
         raise InvalidValueError(
             f"'{op}' does not run on the matrix unit", found=f"{operator.macs:,} MACs", expected="0"
@@ -204,12 +206,28 @@ def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
             found=f"{operator.output_elements:,} of {read:,} elements",
             expected=f"{read:,}",
         ).at(where="output_elements")
-    if operator.unit is Unit.VECTOR and "vector_ops" not in row:
-        raise InvalidValueError(
-            f"'{op}' runs on the vector unit, and the table does not say how many operations it takes",
-            expected="a column vector_ops",
-        )
     return printable(row.get("name") or f"{op}_{number}"), read, operator
+
+
+def _vector_ops(op: str, read: int, written: int) -> int:
+    """What an operator of the vector unit costs on so many elements, where the table does not say.
+
+    Exact for what costs a fixed number of operations per element, a sum of two tensors included. A pooling's windows
+    are taken as not overlapping: each element that is read is in one. Raises InvalidValueError for the rest.
+    """
+    kind: Any = OPERATORS[op]
+    if kind.unit is not Unit.VECTOR:
+        return 0
+    inputs: tuple[Shape, ...] = ((1, written),) * kind.inputs_allowed[0]
+    if op in FAMILIES["pooling"] and read % written == 0:
+        inputs = ((1, written, read // written),)
+        kind = OPERATORS["global_max_pool" if "max" in op else "global_avg_pool"]
+    elif op not in _PER_ELEMENT:
+        raise InvalidValueError(
+            f"what '{op}' costs does not follow from {read:,} and {written:,} elements",
+            expected="a column vector_ops that says it",
+        )
+    return total(kind().work(inputs, ((1, written),)).vector_ops)
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:
