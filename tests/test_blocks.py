@@ -15,7 +15,15 @@ from perfsim.errors import InvalidValueError, UnknownNameError
 from perfsim.network.expression import evaluate, round8
 from perfsim.network.work import total
 
-NAMES = {"a": 6, "b": 4, "width": Fraction(35, 100), "same": True, "act": "relu"}
+NAMES = {
+    "half": 0.5,
+    "nan": float("nan"),
+    "a": 6,
+    "b": 4,
+    "width": Fraction(35, 100),
+    "same": True,
+    "act": "relu",
+}
 
 
 def worked_out(text: str) -> object:
@@ -48,6 +56,8 @@ def worked_out(text: str) -> object:
         ("$(a if same else b)", 6),
         ("$(a >= 6 and a <= 6)", True),
         ("$same", True),
+        ("$(a * half)", 3),
+        ("$ceil(b * 1.1)", 5),
         ("$act", "relu"),
         ("$('silu' if a > b else act)", "silu"),
         ("$( a )", 6),
@@ -62,6 +72,7 @@ def test_expressions(text, value):
 @pytest.mark.parametrize(
     "text",
     [
+        "$(nan + 1)",
         "$",
         "$(",
         "$a b",

@@ -87,6 +87,11 @@ def evaluate(text: str, lookup: Callable[[str], Any], known: Callable[[], list[s
     return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
 
+def _exactly(value: Any) -> Any:
+    """A decimal fraction as the one that was written, not the nearest binary one."""
+    return Fraction(str(value)) if isinstance(value, float) and math.isfinite(value) else value
+
+
 class _Walk:
     """The value of each kind of node that may occur."""
 
@@ -97,10 +102,10 @@ class _Walk:
     def value(self, node: ast.expr) -> Any:
         """The value of `node`; TypeError for a kind that may not occur."""
         if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
-            return Fraction(str(node.value)) if isinstance(node.value, float) else node.value
+            return _exactly(node.value)
         if isinstance(node, ast.Name):
             try:
-                return self._lookup(node.id)
+                return _exactly(self._lookup(node.id))
             except KeyError:
                 raise unknown_name("name", node.id, self._known()) from None
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
