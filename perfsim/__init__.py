@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from perfsim.report.files import write
     from perfsim.report.schema import schema
     from perfsim.result import Result, Totals
-    from perfsim.simulate import compare, simulate, simulate_array
+    from perfsim.simulation import compare, simulate, simulate_array
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "load_network": "perfsim.frontends",
     "load_hardware": "perfsim.hardware.profile",
-    "simulate": "perfsim.simulate",
-    "simulate_array": "perfsim.simulate",
-    "compare": "perfsim.simulate",
+    "simulate": "perfsim.simulation",
+    "simulate_array": "perfsim.simulation",
+    "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
     "write": "perfsim.report.files",
     "check": "perfsim.report.check",

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "perfsim"
 LEVELS = (
     ("cli", "__main__"),
     ("report",),
-    ("simulate",),
+    ("simulation",),
     ("result",),
     ("timing", "placement"),
     ("program",),
@@ -37,7 +37,7 @@ HOMES = {
     },
     "yaml": {"document"},
     "networkx": {"network.graph"},
-    "pandas": {"result", "simulate", "report.explain"},
+    "pandas": {"result", "simulation", "report.explain"},
     "pyarrow": {"report.sheet"},
     "numpy": {
         "cli",
@@ -46,7 +46,7 @@ HOMES = {
         "placement.liveness",
         "placement.accumulate",
         "timing.kernel",
-        "simulate",
+        "simulation",
     },
 }
 
@@ -140,6 +140,14 @@ def test_public_names_are_complete_and_exist():
     for name in perfsim.__all__:
         assert getattr(perfsim, name) is not None
     assert dir(perfsim) == sorted(perfsim.__all__)
+
+
+def test_no_module_hides_a_public_name():
+    """Importing `perfsim.x` puts a module under the name x into the package, whatever else was there."""
+    submodules = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.name for path in PACKAGE.iterdir() if path.is_dir()
+    }
+    assert not submodules & set(perfsim.__all__)
 
 
 def test_every_public_thing_says_what_it_is():

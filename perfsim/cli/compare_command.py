@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     networks, machines = common.load_inputs(arguments, arguments.models)
 
     from perfsim.report.compare import compare_sheet, differing_policies
-    from perfsim.simulate import simulate
+    from perfsim.simulation import simulate
 
     runs = [
         [simulate(network, machine, arguments.placement, arguments.timing) for machine in machines]

@@ -31,7 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
     from perfsim.report.explain import explain_sheet, position_of
-    from perfsim.simulate import simulate
+    from perfsim.simulation import simulate
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
     position = position_of(result.program, arguments.layer)

@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
     from perfsim.report.run import run_sheet
-    from perfsim.simulate import simulate
+    from perfsim.simulation import simulate
 
     result = simulate(network, machine, arguments.placement, arguments.timing)
     common.give_out(run_sheet(result, arguments.settings), arguments)

@@ -16,7 +16,7 @@ from perfsim.network.graph import Network
 from perfsim.network.yaml_reader import read_network
 from perfsim.program import lower
 from perfsim.report.run import machine_text
-from perfsim.simulate import policies_of
+from perfsim.simulation import policies_of
 
 
 class Checked(NamedTuple):

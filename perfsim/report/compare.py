@@ -19,7 +19,7 @@ from perfsim.report.text import (
     texts,
     wrapped,
 )
-from perfsim.simulate import comparison, speedup
+from perfsim.simulation import comparison, speedup
 
 if TYPE_CHECKING:
     from perfsim.result import Result
