@@ -34,6 +34,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("add", "mul", "sub", "div", "pow", "minimum", "maximum"),
             *("exp", "log", "sqrt", "abs", "neg", "reciprocal", "clip"),
         ),
+        "transformer": ("learned_add", "learned_scale", "learned_tokens", "roll"),
         "layout": (
             *("concat", "transpose", "pad", "slice", "channel_shuffle"),
             *("resize_nearest", "resize_linear", "embedding"),
@@ -118,5 +119,7 @@ ALSO_CALLED: Mapping[str, str] = MappingProxyType(
         "upsample": "resize_nearest",
         "concatenate": "concat",
         "cat": "concat",
+        "layer_scale": "learned_scale",
+        "class_token": "learned_tokens",
     }
 )
