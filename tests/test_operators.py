@@ -127,6 +127,15 @@ BY_HAND = [
         60 * 6,
         0,
     ),
+    (
+        # 5 windows of 2 x 3 tokens, 2 heads of 4 features; offsets from -1 to 1 and from -2 to 2
+        Attention(heads=2, window=(2, 3)),
+        [(1, 5, 6, 8)] * 3,
+        (1, 5, 6, 8),
+        5 * 72 * 4 * 2,
+        5 * 72 * 7,
+        3 * 5 * 2,
+    ),
     # (3 + 4) numbers into 4 gates of 4 units at 5 tokens
     (Lstm(units=4), [(1, 5, 3)], (1, 5, 4), 560, 5 * 4 * 26, 112 + 32),
     (Lstm(4, bidirectional=True, bias=False), [(1, 5, 3)], (1, 5, 8), 1120, 1040, 224),
@@ -336,6 +345,13 @@ def test_batch_multiplies_work_but_not_parameters():
 def test_a_trained_tensor_stretches_to_the_input_alone(shape):
     with pytest.raises(ShapeError):
         LearnedAdd(shape).output_shapes(((1, 5, 8),))
+
+
+@pytest.mark.parametrize("window", [(2, 2), (-2, -3), (6,)])
+def test_a_window_holds_the_tokens(window):
+    shapes = ((1, 6, 8), (1, 5 if window == (6,) else 6, 8), (1, 5 if window == (6,) else 6, 8))
+    with pytest.raises(ShapeError):
+        Attention(heads=2, window=window).output_shapes(shapes)
 
 
 @pytest.mark.parametrize("roll", [Roll((1, 2), (1,)), Roll((3,), (1,))])
