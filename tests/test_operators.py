@@ -112,6 +112,7 @@ BY_HAND = [
     (FullyConnected(units=10), [(1, 64)], (1, 10), 640, 0, 650),
     (FullyConnected(units=10, bias=False), [(2, 4, 3, 3)], (2, 10), 720, 0, 360),
     (Linear(units=10), [(1, 7, 16)], (1, 7, 10), 1120, 0, 170),
+    (Linear(units=10, tied=True), [(1, 7, 16)], (1, 7, 10), 1120, 0, 10),
     (Linear(units=10, bias=False), [(2, 3, 5, 16)], (2, 3, 5, 10), 4800, 0, 160),
     (Matmul(), [(1, 4, 5), (1, 5, 6)], (1, 4, 6), 120, 0, 0),
     (Matmul(transpose_a=True), [(1, 5, 4), (1, 5, 6)], (1, 4, 6), 120, 0, 0),

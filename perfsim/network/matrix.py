@@ -55,7 +55,14 @@ class Matmul(Operator):
 
 @dataclass(frozen=True)
 class Linear(Operator):
-    """Every output reads the features (the last axis) at its place; the other axes stay."""
+    """Every output reads the features (the last axis) at its place; the other axes stay.
+
+    Attributes:
+        units: outputs at each place.
+        bias: whether each of them adds a constant.
+        tied: whether the weights are those of another layer, such as an embedding: they are read here as well, but
+            count as parameters there.
+    """
 
     name: ClassVar[str] = "linear"
     unit: ClassVar[Unit] = Unit.MATRIX
@@ -63,6 +70,7 @@ class Linear(Operator):
 
     units: Positive
     bias: bool = True
+    tied: bool = False
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         check_rank(inputs[0], 2, "batch x features, or axes between them")
@@ -70,14 +78,13 @@ class Linear(Operator):
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         features = (inputs[0][-1], "input features")
+        weights = (Product("weights", ((self.units, "units"), features)),)
         return Work(
             macs=(
                 Product("matrix product", ((elements(outputs[0]), "output elements"), features)),
             ),
-            params=(
-                Product("weights", ((self.units, "units"), features)),
-                *biases(self.units, bias=self.bias),
-            ),
+            params=(*(() if self.tied else weights), *biases(self.units, bias=self.bias)),
+            tied=weights if self.tied else (),
         )
 
 
