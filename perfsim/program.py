@@ -69,6 +69,7 @@ class Layer:
     Attributes:
         name, op: of the node that the layer was made from.
         macs, vector_ops, params: exact counts as sums of products.
+        tied: weights that it reads too, but that count as the parameters of another layer.
         reads, writes, weights: indices into `Program.tensors`. A view writes what it reads.
         input_shapes, output_shapes: as the operators see the tensors.
         fused: what is applied on the way out, in order.
@@ -81,6 +82,7 @@ class Layer:
     macs: Count
     vector_ops: Count
     params: Count
+    tied: Count
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     weights: tuple[int, ...]
@@ -121,6 +123,7 @@ class _Draft:
     macs: Count
     vector_ops: Count
     params: Count
+    tied: Count
     outputs: tuple[str, ...]
     fused: list[Fused]
     members: list[str]
@@ -172,7 +175,11 @@ def _fuse(network: Network) -> list[_Draft]:
             continue
         bias = [Fused("bias", is_free=True)] if getattr(node.operator, "bias", False) else []
         draft = _Draft(
-            node, work.macs, work.vector_ops, work.params, node.outputs, bias, [node.name]
+            node,
+            *(work.macs, work.vector_ops, work.params, work.tied),
+            node.outputs,
+            bias,
+            [node.name],
         )
         drafts.append(draft)
         producer.update(dict.fromkeys(node.outputs, draft))
@@ -249,13 +256,13 @@ class _Assembly:
 
     def _layer(self, position: int, draft: _Draft, index: dict[str, int]) -> Layer:
         node = draft.node
-        params = total(draft.params)
+        count = total(draft.params) + total(draft.tied)
         weights: tuple[int, ...] = ()
-        if params:
+        if count:
             weights = (len(self._tensors),)
             bits = self._network.weight_bits
             self._tensors.append(
-                _tensor(f"{node.name}.weights", Kind.WEIGHT, params, bits, position, position, 1)
+                _tensor(f"{node.name}.weights", Kind.WEIGHT, count, bits, position, position, 1)
             )
         layer = Layer(
             name=node.name,
@@ -263,6 +270,7 @@ class _Assembly:
             macs=draft.macs,
             vector_ops=draft.vector_ops,
             params=draft.params,
+            tied=draft.tied,
             reads=tuple(index[name] for name in node.inputs),
             writes=tuple(index[name] for name in draft.outputs),
             weights=weights,

@@ -234,6 +234,19 @@ def test_the_keys_of_a_layer_and_layers_of_their_own_are_one_thing(load):
     assert fused(load, keys) == fused(load, own) == [("conv", "batch_norm+relu", 0)]
 
 
+def test_tied_weights_are_read_twice_and_counted_once(load):
+    program = lower(
+        load(
+            "input: [4]\nlayers:\n"
+            "  - embedding: {entries: 10, features: 8}\n"
+            "  - linear: {units: 10, tied: true}\n"
+        )
+    )
+    embedding, head = program.layers
+    assert (total(embedding.params), total(head.params), total(head.tied)) == (80, 10, 80)
+    assert [program.tensors[layer.weights[0]].bytes for layer in program.layers] == [80, 90]
+
+
 def test_lives_of_tensors(load):
     program = lower(load(TINY))
     lives = {

@@ -61,6 +61,11 @@ layers:
   - embedding: {name: words, entries: 100, features: 8}
   - layer_norm: {axes: 1}
   - rms_norm: {}
+  - learned_add: {shape: [6, 8]}
+  - learned_scale: {shape: [-1]}
+  - learned_tokens: {}
+  - slice: {axis: 1, start: 1}
+  - roll: {axes: [1], shifts: [2]}
   - linear: {name: query, units: 8, bias: false}
   - linear: {name: key, inputs: [words], units: 4}
   - linear: {name: value, inputs: [words], units: 4}
@@ -124,7 +129,7 @@ WRONG = {  # layer -> input shape, parts of the message
     "attention: {heads: 3, inputs: [input, input, input]}": ([5, 4], ["3 heads", "multiple of 3"]),
     "attention: {heads: 4, kv_heads: 3, inputs: [input, input, input]}": ([5, 4], ["3 heads do not divide"]),
     "attention: {heads: 4, kv_heads: 2, inputs: [input, input, input]}": ([5, 4], ["differ in size"]),
-    "attention: {heads: 1, inputs: [input, input, input]}": ([5, 4, 4], ["batch x tokens x features"]),
+    "attention: {heads: 1, inputs: [input, input, input]}": ([5], ["tokens x features"]),
     "lstm: {units: 4}": ([5], ["batch x tokens x features"]),
     "layer_norm: {axes: 3}": ([5, 4], ["axes 3 of 3 axes", "the batch stays"]),
     "rms_norm: {axes: 0}": ([5, 4], ["at least 1"]),

@@ -57,6 +57,7 @@ from perfsim.network.pooling import (
 from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.transformer import LearnedAdd, LearnedScale, LearnedTokens, Roll
 from perfsim.network.work import elements, total
 
 IMAGE = (1, 3, 32, 32)
@@ -113,6 +114,7 @@ BY_HAND = [
     (FullyConnected(units=10), [(1, 64)], (1, 10), 640, 0, 650),
     (FullyConnected(units=10, bias=False), [(2, 4, 3, 3)], (2, 10), 720, 0, 360),
     (Linear(units=10), [(1, 7, 16)], (1, 7, 10), 1120, 0, 170),
+    (Linear(units=10, tied=True), [(1, 7, 16)], (1, 7, 10), 1120, 0, 10),
     (Linear(units=10, bias=False), [(2, 3, 5, 16)], (2, 3, 5, 10), 4800, 0, 160),
     (Matmul(), [(1, 4, 5), (1, 5, 6)], (1, 4, 6), 120, 0, 0),
     (Matmul(transpose_a=True), [(1, 5, 4), (1, 5, 6)], (1, 4, 6), 120, 0, 0),
@@ -127,6 +129,15 @@ BY_HAND = [
         60 * 2 + 60 * 3,
         60 * 6,
         0,
+    ),
+    (
+        # 5 windows of 2 x 3 tokens, 2 heads of 4 features; offsets from -1 to 1 and from -2 to 2
+        Attention(heads=2, window=(2, 3)),
+        [(1, 5, 6, 8)] * 3,
+        (1, 5, 6, 8),
+        5 * 72 * 4 * 2,
+        5 * 72 * 7,
+        3 * 5 * 2,
     ),
     # (3 + 4) numbers into 4 gates of 4 units at 5 tokens
     (Lstm(units=4), [(1, 5, 3)], (1, 5, 4), 560, 5 * 4 * 26, 112 + 32),
@@ -170,6 +181,10 @@ BY_HAND = [
     (Pow(), [(1, 6), (1, 1)], (1, 6), 0, 6, 0),
     (Minimum(), [(1, 6), (1, 6)], (1, 6), 0, 6, 0),
     (Maximum(), [(1, 6), (1, 6), (1, 6)], (1, 6), 0, 12, 0),
+    (LearnedAdd(shape=(-1, -1)), [(1, 5, 8)], (1, 5, 8), 0, 40, 40),
+    (LearnedAdd(shape=(8,)), [(1, 5, 8)], (1, 5, 8), 0, 40, 8),
+    (LearnedScale(shape=(-1, 1, 1)), [(1, 8, 3, 4)], (1, 8, 3, 4), 0, 96, 8),
+    (LearnedScale(shape=(8, 3, 1)), [(1, 8, 3, 4)], (1, 8, 3, 4), 0, 96, 24),
     (Softmax(axis=-1), [(1, 2, 5, 5)], (1, 2, 5, 5), 0, 250, 0),
     (Softmax(), [(1, 1000)], (1, 1000), 0, 5000, 0),
     (Concat(), [(1, 3, 8, 8), (1, 5, 8, 8)], (1, 8, 8, 8), 0, 0, 0),
@@ -185,6 +200,9 @@ BY_HAND = [
     (Slice(axis=-1, start=1, stop=-1, step=2), [(1, 3, 8)], (1, 3, 3), 0, 0, 0),
     (ChannelShuffle(groups=4), [(1, 8, 4, 4)], (1, 8, 4, 4), 0, 0, 0),
     (Embedding(entries=100, features=8), [(1, 5)], (1, 5, 8), 0, 0, 800),
+    (LearnedTokens(), [(1, 5, 8)], (1, 6, 8), 0, 0, 8),
+    (LearnedTokens(tokens=3), [(1, 5, 8)], (1, 8, 8), 0, 0, 24),
+    (Roll(axes=(1, -2), shifts=(-3, -3)), [(1, 7, 7, 8)], (1, 7, 7, 8), 0, 0, 0),
     (Reshape(shape=(4, -1)), [(1, 8, 3)], (1, 4, 6), 0, 0, 0),
     (Reshape(shape=(24,)), [(1, 8, 3)], (1, 24), 0, 0, 0),
     (Squeeze(axis=-1), [(1, 8, 3, 1)], (1, 8, 3), 0, 0, 0),
@@ -326,6 +344,25 @@ def test_batch_multiplies_work_but_not_parameters():
         assert total(work_three.params) == total(work_one.params)
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (1, 8, 5), (1, 5, 8), (0,), (-2,)])
+def test_a_trained_tensor_stretches_to_the_input_alone(shape):
+    with pytest.raises(ShapeError):
+        LearnedAdd(shape).output_shapes(((1, 5, 8),))
+
+
+@pytest.mark.parametrize("window", [(2, 2), (-2, -3), (6,)])
+def test_a_window_holds_the_tokens(window):
+    shapes = ((1, 6, 8), (1, 5 if window == (6,) else 6, 8), (1, 5 if window == (6,) else 6, 8))
+    with pytest.raises(ShapeError):
+        Attention(heads=2, window=window).output_shapes(shapes)
+
+
+@pytest.mark.parametrize("roll", [Roll((1, 2), (1,)), Roll((3,), (1,))])
+def test_a_shift_for_each_axis_that_there_is(roll):
+    with pytest.raises(ShapeError):
+        roll.output_shapes(((1, 5, 8),))
+
+
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=lambda each: each.name)
 def test_operators_compare_by_value(operator):
     arguments = {
@@ -339,6 +376,8 @@ def test_operators_compare_by_value(operator):
         "scale": 2,
         "before": 1,
         "axis": 1,
+        "axes": (1,),
+        "shifts": (2,),
         "order": (1, 0),
         "shape": (4, 2),
         "entries": 8,

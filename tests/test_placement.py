@@ -68,7 +68,7 @@ def test_every_location_is_one_of_two(policy, network):
     for column in ("input_location", "output_location", "weight_location"):
         places = set(";".join(table[column]).split(";"))
         assert places <= {"internal", "external", ""}
-    assert (table["weight_location"].eq("") == table["params"].eq(0)).all()
+    assert (table["weight_location"].eq("") == table["weight_bytes"].eq(0)).all()
 
 
 @policies

@@ -61,6 +61,25 @@ def test_network_counts(row):
     assert sum(total(layer.macs) for layer in program.layers) == int(row["macs_with_attention"])
 
 
+# name, parameters, MACs: parameters as published (the paper or its reference implementation); MACs counted from the
+# papers' tables and, where torchvision prints millions of them, equal to those
+WITHOUT_A_ROW = [
+    ("alexnet_grouped", 60_965_224, 724_406_816),
+    ("mnist_autoencoder", 37_569, 1_919_232),  # 196 x 9 x 32 and 49 x 9 x 32 x 64, twice each
+    ("convnext_t", 28_589_128, 4_455_531_264),  # torchvision: 4,456 M
+    ("swin_t", 28_288_354, 4_490_566_656),  # torchvision: 4,491 M
+    ("bert_base", 109_482_240, 11_174_215_680),
+    ("gpt2", 124_439_808, 145_824_153_600),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "macs"), WITHOUT_A_ROW)
+def test_counts_of_networks_without_a_row(name, params, macs):
+    layers = lower(load_network(name)).layers
+    assert sum(total(layer.params) for layer in layers) == params
+    assert sum(total(layer.macs) for layer in layers) == macs
+
+
 def test_all_sixteen_members_of_the_mobilenet_family_are_there():
     paper = {(row["network"], row["input"]) for row in COUNTS if row["definition"] == "paper"}
     assert len(paper) == 16

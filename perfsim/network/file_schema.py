@@ -254,11 +254,20 @@ class NetworkFile(BaseModel):
 _EXPRESSION = {"type": "string", "pattern": r"^\$", "description": "worked out: $name or $(a * b)"}
 
 
+def _of_expressions(schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema` with expressions allowed in its lists of numbers."""
+    if "anyOf" in schema:
+        return schema | {"anyOf": [_of_expressions(each) for each in schema["anyOf"]]}
+    if schema.get("type") == "array" and schema["items"]["type"] == "integer":
+        return schema | {"items": {"anyOf": [schema["items"], _EXPRESSION]}}
+    return schema
+
+
 def _operator_schema(name: str) -> dict[str, Any]:
-    """The schema of one operator's attributes, each of which may be an expression."""
+    """The schema of one operator's attributes, each of which may be an expression, or a list with some."""
     schema = layer_model(name).model_json_schema()
     schema["properties"] = {
-        key: value if key == "name" else {"anyOf": [value, _EXPRESSION]}
+        key: value if key == "name" else {"anyOf": [_of_expressions(value), _EXPRESSION]}
         for key, value in schema["properties"].items()
     }
     return schema

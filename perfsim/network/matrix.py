@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.convolution import biases
-from perfsim.network.operator import Operator, Positive, Unit, check_rank
-from perfsim.network.work import Product, Shape, Work, elements, shape_text
+from perfsim.network.operator import Operator, Positive, Unit, Wholes, check_rank
+from perfsim.network.work import Count, Product, Shape, Work, elements, shape_text
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,14 @@ class Matmul(Operator):
 
 @dataclass(frozen=True)
 class Linear(Operator):
-    """Every output reads the features (the last axis) at its place; the other axes stay."""
+    """Every output reads the features (the last axis) at its place; the other axes stay.
+
+    Attributes:
+        units: outputs at each place.
+        bias: whether each of them adds a constant.
+        tied: whether the weights are those of another layer, such as an embedding: they are read here as well, but
+            count as parameters there.
+    """
 
     name: ClassVar[str] = "linear"
     unit: ClassVar[Unit] = Unit.MATRIX
@@ -62,6 +70,7 @@ class Linear(Operator):
 
     units: Positive
     bias: bool = True
+    tied: bool = False
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         check_rank(inputs[0], 2, "batch x features, or axes between them")
@@ -69,14 +78,13 @@ class Linear(Operator):
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         features = (inputs[0][-1], "input features")
+        weights = (Product("weights", ((self.units, "units"), features)),)
         return Work(
             macs=(
                 Product("matrix product", ((elements(outputs[0]), "output elements"), features)),
             ),
-            params=(
-                Product("weights", ((self.units, "units"), features)),
-                *biases(self.units, bias=self.bias),
-            ),
+            params=(*(() if self.tied else weights), *biases(self.units, bias=self.bias)),
+            tied=weights if self.tied else (),
         )
 
 
@@ -85,55 +93,85 @@ class Attention(Operator):
     """softmax(query key^T / sqrt size) value in each head, from inputs (batch, tokens, features).
 
     Vaswani et al., arXiv:1706.03762, equation 1; the projections before and after are `linear` layers
-    of their own. Heads that share keys and values: Ainslie et al., arXiv:2305.13245.
+    of their own. Heads that share keys and values: Ainslie et al., arXiv:2305.13245. Windows whose offsets have
+    a trained bias: Liu et al., arXiv:2103.14030, equation 4. Axes between the batch and the tokens stay apart,
+    as the images of a batch do.
 
     Attributes:
         heads: the query's features are split into so many heads.
         kv_heads: the heads of key and value, `heads` unless given; must divide `heads`.
         causal: whether a token sees only those before it. It does not change the count: the products are
             dense, and what is masked is computed and thrown away.
+        window: (height, width) of the window that the tokens are; a bias for each head and each offset between two
+            of them is added to the scores.
     """
 
     name: ClassVar[str] = "attention"
     unit: ClassVar[Unit] = Unit.MATRIX
     cost: ClassVar[str] = (
         "a MAC per score and feature of a head, for query times key and again for scores times value; "
-        "6 vector operations per score (scale, softmax)"
+        "6 vector operations per score (scale, softmax), with a window 7 (bias)"
     )
     inputs_allowed: ClassVar[tuple[int, int | None]] = (3, 3)
 
     heads: Positive
     kv_heads: Positive | None = None
     causal: bool = False
+    window: Wholes | None = None
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         query, key, value = inputs
-        if {len(shape) for shape in inputs} != {3} or key[:2] != value[:2] or query[0] != key[0]:
+        for shape in inputs:
+            check_rank(shape, 3, "batch x tokens x features")
+        if key[:-1] != value[:-1] or query[:-2] != key[:-2]:
             raise ShapeError(
                 "query, key and value do not fit together",
                 found=" and ".join(map(shape_text, inputs)),
                 expected="batch x tokens x features, with as many values as keys",
             )
         self._check_heads(inputs)
-        return ((*query[:2], self.heads * (value[2] // self._shared_heads)),)
+        self._check_window(inputs)
+        return ((*query[:-1], self.heads * (value[-1] // self._shared_heads)),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         query, key, value = inputs
         scores = (
             (query[0], "images"),
+            *(((math.prod(query[1:-2]), "windows"),) if len(query) > 3 else ()),
             (self.heads, "heads"),
-            (query[1], "queries"),
-            (key[1], "keys"),
+            (query[-2], "queries"),
+            (key[-2], "keys"),
         )
-        key_size = (query[2] // self.heads, "features of a head")
-        value_size = (value[2] // self._shared_heads, "features of a head")
+        key_size = (query[-1] // self.heads, "features of a head")
+        value_size = (value[-1] // self._shared_heads, "features of a head")
         return Work(
             macs=(
                 Product("query times key", (*scores, key_size)),
                 Product("scores times value", (*scores, value_size)),
             ),
-            vector_ops=(Product("scale and softmax", (*scores, (6, "operations each"))),),
+            vector_ops=(
+                Product("scale and softmax", (*scores, (6, "operations each"))),
+                *((Product("bias", scores),) if self.window else ()),
+            ),
+            params=self._biases(),
         )
+
+    def _biases(self) -> Count:
+        if self.window is None:
+            return ()
+        offsets = math.prod(2 * size - 1 for size in self.window)
+        return (Product("biases", ((offsets, "offsets"), (self.heads, "heads"))),)
+
+    def _check_window(self, inputs: tuple[Shape, ...]) -> None:
+        if self.window is None:
+            return
+        tokens = {shape[-2] for shape in inputs}
+        if min(self.window) < 1 or {math.prod(self.window)} != tokens:
+            raise ShapeError(
+                "the window does not hold the tokens",
+                found=f"the window {list(self.window)} for {inputs[0][-2]} queries, {inputs[1][-2]} keys",
+                expected="sizes whose product is the number of queries and of keys",
+            )
 
     @property
     def _shared_heads(self) -> int:
@@ -144,9 +182,9 @@ class Attention(Operator):
         shared = self._shared_heads
         for what, number, heads in (
             ("heads", self.heads, shared),
-            ("features of the query", query[2], self.heads),
-            ("features of the key", key[2], shared),
-            ("features of the value", value[2], shared),
+            ("features of the query", query[-1], self.heads),
+            ("features of the key", key[-1], shared),
+            ("features of the value", value[-1], shared),
         ):
             if number % heads:
                 raise ShapeError(
@@ -154,9 +192,9 @@ class Attention(Operator):
                     found=f"{number} {what}",
                     expected=f"a multiple of {heads}",
                 )
-        if query[2] // self.heads != key[2] // shared:
+        if query[-1] // self.heads != key[-1] // shared:
             raise ShapeError(
                 "the heads of query and key differ in size",
-                found=f"{query[2] // self.heads} and {key[2] // shared} features",
+                found=f"{query[-1] // self.heads} and {key[-1] // shared} features",
                 expected="equal sizes",
             )

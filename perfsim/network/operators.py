@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("exp", "log", "sqrt", "abs", "neg", "reciprocal", "clip"),
         ),
         "resize": ("resize_linear", "resize_nearest"),
+        "transformer": ("learned_add", "learned_scale", "learned_tokens", "roll"),
         "layout": (
             *("concat", "transpose", "pad", "slice", "channel_shuffle", "embedding"),
             *("flatten", "reshape", "squeeze", "unsqueeze"),
@@ -118,5 +119,7 @@ ALSO_CALLED: Mapping[str, str] = MappingProxyType(
         "upsample": "resize_nearest",
         "concatenate": "concat",
         "cat": "concat",
+        "layer_scale": "learned_scale",
+        "class_token": "learned_tokens",
     }
 )

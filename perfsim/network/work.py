@@ -50,11 +50,13 @@ class Work:
         macs: multiply-accumulates on the matrix unit.
         vector_ops: operations on the vector unit.
         params: trainable parameters (weights, biases, scales, shifts).
+        tied: weights that it reads as its own, but that are the parameters of another layer.
     """
 
     macs: Count = ()
     vector_ops: Count = ()
     params: Count = ()
+    tied: Count = ()
 
 
 def elements(shape: Shape) -> int:

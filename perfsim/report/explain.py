@@ -95,6 +95,10 @@ def _counts(layer: Layer) -> list[Row]:
         ("params", layer.params),
     ):
         rows.append(("counts", name, _products(count), _products_values(count), total(count)))
+    if layer.tied:
+        name = "of another layer"
+        count = layer.tied
+        rows.append(("counts", name, _products(count), _products_values(count), total(count)))
     for fused in layer.fused:
         here = "free on the matrix unit's way out" if fused.is_free else "counted in vector_ops"
         cost = f"; by itself {OPERATORS[fused.op].cost}" if fused.op in OPERATORS else ""
