@@ -35,13 +35,13 @@ def bundled_machines() -> dict[str, Path]:
 
 
 def networks_index() -> dict[str, dict[str, Any]]:
-    """What `models/index.json` says of each bundled network: name -> input_shape, layers, macs, params, description.
+    """What `networks_index.json` says of each bundled network: name -> input_shape, layers, macs, params, description.
 
     Made by reports/regenerate.py, so that a list of all need not lower each; a test keeps it true.
     """
     import json
 
-    index: dict[str, dict[str, Any]] = json.loads((_folder("models") / "index.json").read_text())
+    index: dict[str, dict[str, Any]] = json.loads((_PACKAGE / "networks_index.json").read_text())
     return index
 
 

@@ -1,6 +1,6 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given, and then models/index.json, the list of bundled networks, as well. The tests
+Into reports/ unless a folder is given, and then perfsim/networks_index.json, the list of bundled networks, as well. The tests
 regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
@@ -82,5 +82,5 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 if __name__ == "__main__":
     if len(sys.argv) == 1:
-        (ROOT / "models" / "index.json").write_text(models_index(), encoding="utf-8")
+        (ROOT / "perfsim" / "networks_index.json").write_text(models_index(), encoding="utf-8")
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports")

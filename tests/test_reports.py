@@ -34,7 +34,7 @@ def test_the_committed_reports_are_fresh(fresh):
 
 
 def test_the_index_of_the_networks_is_fresh(regenerate):
-    assert (ROOT / "models" / "index.json").read_text() == regenerate.models_index()
+    assert (ROOT / "perfsim" / "networks_index.json").read_text() == regenerate.models_index()
 
 
 def test_the_memory_table_is_the_published_one_to_the_byte(fresh):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def network_record(network: Network) -> dict[str, Any]:
-    """A network in a line: what `models/index.json` holds of it."""
+    """A network in a line: what `perfsim/networks_index.json` holds of it."""
     columns = counts_table(lower(network))
     return {
         "input_shape": ";".join(shape_text(shape) for shape in network.shapes(network.inputs)),
