@@ -1,7 +1,7 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given, and then perfsim/networks_index.json, the list of bundled networks, as well. The tests
-regenerate into a folder of their own and compare with what is committed and with what was published.
+Into reports/ unless a folder is given, and then perfsim/networks_index.json, the list of bundled networks, as well.
+The tests regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
 from __future__ import annotations
