@@ -52,6 +52,8 @@ class Copied(Copy):
     """
 
     name: str  # type: ignore[misc]  # each brings its own
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (1, None)
+
     shape: Shape
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from perfsim.frontends import tensor_operators as tensor
-from perfsim.frontends.torch_call import Call, Feature, Parts, Value
+from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
 from perfsim.network import layout
 from perfsim.network.work import Shape
 
@@ -190,3 +190,18 @@ def resize(kind: Any, call: Call) -> Value:
     if any(scale != int(scale) for scale in scales):
         raise call.refused("it does not enlarge by whole numbers", "a whole scale for each axis")
     return call.emit(kind(numbers([int(scale) for scale in scales])), x)
+
+
+def index(call: Call) -> Value:
+    """Elements picked by numbers, which are read as well."""
+    indices = call.get("indices", call.get("index"))
+    indices = indices if isinstance(indices, list) else [indices]
+    inputs, shapes, _ = call.operands([call["self"], *indices])
+    if not isinstance(call["self"], Feature) and shapes:
+        raise call.refused("it picks from trained elements", "embedding")
+    return call.emit(tensor.Copied(call.op, call.shape), *inputs)
+
+
+def blank(call: Call) -> Value:
+    """A tensor that has its shape alone from the input."""
+    return Constant(call.name, call.shape)

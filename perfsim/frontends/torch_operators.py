@@ -228,13 +228,19 @@ def _recurrent(kind: Any, call: Call) -> Value:
         raise call.refused("its first state is computed from the inputs")
     x: Feature = call["input"]
     units = states[0].shape[-1]
+    layers: list[Feature] = []
     for _ in range(call["num_layers"]):
-        x = call.emit(kind(units, bidirectional=call["bidirectional"], bias=call["has_biases"]), x)
+        operator = kind(units, bidirectional=call["bidirectional"], bias=call["has_biases"])
+        layers.append(call.emit(operator, layers[-1] if layers else x))
+    shape = states[0].shape
 
-    def last_state() -> Value:
-        raise call.refused("its last state is read", "its output")
+    def last_output() -> Value:
+        return call.emit(tensor.Copied("last_state", shape), *layers)
 
-    return Parts((lambda: x, last_state, last_state))
+    def last_cell() -> Value:
+        raise call.refused("its last cell state is read", "its output or its last hidden state")
+
+    return Parts((lambda: layers[-1], last_output, last_cell))
 
 
 _ADAPTIVE_AVG = partial(_adaptive_pool, pooling.GlobalAvgPool, pooling.AdaptiveAvgPool)
@@ -305,6 +311,9 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "upsample_linear1d": partial(to.resize, resize.ResizeLinear),
         "upsample_bilinear2d": partial(to.resize, resize.ResizeLinear),
         "upsample_trilinear3d": partial(to.resize, resize.ResizeLinear),
+        **dict.fromkeys(("index", "index_select", "gather"), to.index),
+        **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros"), to.blank),
+        **dict.fromkeys(("new_ones", "new_full", "empty_like"), to.blank),
         "lstm": partial(_recurrent, recurrent.Lstm),
         "gru": partial(_recurrent, recurrent.Gru),
     }
