@@ -314,6 +314,18 @@ def test_attention_by_hand():
     assert layer.output_shapes == ((2, 4, 5, 3),)
 
 
+def test_einsum_and_writes_into_constants():
+    class Scores(nn.Module):
+        def forward(self, q, k):
+            mask = q.new_zeros(5, 7)
+            mask[:, 3:] = -100.0
+            return torch.einsum("bhid,bhjd->bhij", q, k) + mask
+
+    network = perfsim.from_torch(Scores(), [(2, 4, 5, 8), (2, 4, 7, 8)])
+    assert layers(network) == [("einsum", "einsum", 2 * 4 * 5 * 7 * 8, 0), ("add", "add", 0, 0)]
+    assert network.inputs == ("q", "k", "new_zeros")
+
+
 def test_recurrent_layers_by_hand():
     class Last(nn.Module):
         def __init__(self):
@@ -399,6 +411,7 @@ def overwritten(x):
         (lambda x: x if x.sum() > 0 else -x, "cannot export the module"),
         (lambda x: x + torch.rand(4, 1, 1), "random numbers"),
         (overwritten, "read afterwards"),
+        (lambda x: torch.add(x, x, out=torch.empty_like(x)), "writes into a tensor"),
         (nn.functional.dropout, "drops elements at inference"),
         (lambda x: nn.functional.batch_norm(x, None, None, training=True), "statistics"),
         (lambda x: nn.functional.interpolate(x, scale_factor=1.5), "whole numbers"),

@@ -183,6 +183,42 @@ class HeadsAttention(Operator):
 
 
 @dataclass(frozen=True)
+class Einsum(Operator):
+    """The product of two tensors, summed over the axes that the result lacks.
+
+    Attributes:
+        a, b, result: a letter for each axis; equal letters are one axis.
+    """
+
+    name: ClassVar[str] = "einsum"
+    unit: ClassVar[Unit] = Unit.MATRIX
+    cost: ClassVar[str] = "a MAC for each choice of one index of every axis"
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    a: str
+    b: str
+    result: str
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        sizes = self._sizes(inputs)
+        return (tuple(sizes[letter] for letter in self.result),)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        factors = tuple((size, f"axis {name}") for name, size in self._sizes(inputs).items())
+        return Work(macs=(Product("product over all axes", factors),))
+
+    def _sizes(self, inputs: tuple[Shape, ...]) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for letters, shape in zip((self.a, self.b), inputs, strict=True):
+            for letter, size in zip(letters, shape, strict=True):
+                if sizes.setdefault(letter, size) != size:
+                    raise ShapeError(
+                        "", found=f"{size} along axis {letter}", expected=str(sizes[letter])
+                    )
+        return sizes
+
+
+@dataclass(frozen=True)
 class LayerNormWithoutShift(LayerNorm):
     """A layer normalisation that has a trained scale and no shift."""
 

@@ -18,8 +18,25 @@ SAME = (
 RESHAPES = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view")
 # What gives out its input's memory, or may; SAME and RESHAPES do as well.
 OTHER_ALIASES = (
-    *("permute", "transpose", "t", "numpy_T", "slice", "select", "narrow", "expand", "expand_as"),
+    *(
+        "permute",
+        "transpose",
+        "swapaxes",
+        "swapdims",
+        "t",
+        "numpy_T",
+        "slice",
+        "select",
+        "narrow",
+        "expand",
+        "expand_as",
+    ),
     *("split", "split_with_sizes", "chunk", "unbind", "getitem", "diagonal", "unfold", "view_as"),
+)
+# Tensors that have no more than their shape from the input.
+BLANKS = (
+    *("zeros_like", "ones_like", "full_like", "empty_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty"),
 )
 ALIASES = frozenset((*SAME, *RESHAPES, *OTHER_ALIASES))
 
@@ -80,7 +97,8 @@ def permute(call: Call) -> Value:
 def transpose(call: Call) -> Value:
     """Two axes exchanged."""
     order = list(range(len(call["self"].shape)))
-    a, b = call.get("dim0", 0), call.get("dim1", len(order) - 1)
+    a = call.get("dim0", call.get("axis0", 0))
+    b = call.get("dim1", call.get("axis1", len(order) - 1))
     if order:
         order[a], order[b] = order[b], order[a]
     return _order(call, order)

@@ -9,10 +9,10 @@ from typing import Any
 
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends import torch_layout as to
+from perfsim.frontends import torch_matrix as matrix
 from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
 from perfsim.network import normalization, pooling, recurrent, reduction, resize
-from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
-from perfsim.network.matrix import Linear, Matmul
+from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv
 from perfsim.network.operator import Operator
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import elements
@@ -92,48 +92,6 @@ def _conv(call: Call) -> Value:
     if groups > 1 and groups == x.shape[1]:
         return call.emit(DepthwiseConv(multiplier=channels // groups, **shared), x)
     return call.emit(Conv(channels=channels, groups=groups, **shared), x)
-
-
-def _linear(call: Call) -> Value:
-    x, weight, bias = call["input"], call.weight("weight"), call.weight("bias") is not None
-    if weight is None or len(weight.shape) != 2:
-        raise call.refused("its weights are no matrix")
-    return _with_weights(call, x, weight.shape[0], bias=bias)
-
-
-def _with_weights(call: Call, x: Feature, units: int, *, bias: bool) -> Feature:
-    if len(x.shape) == 1:
-        raise call.refused("its input has no batch")
-    kind = FullyConnected if len(x.shape) == 2 else Linear
-    return call.emit(kind(units=units, bias=bias), x)
-
-
-def _matmul(call: Call) -> Value:
-    a, b = list(call.arguments.values())[:2]
-    if isinstance(a, Feature) and isinstance(b, Constant) and b.params and len(b.shape) == 2:
-        return _with_weights(call, a, b.shape[1], bias=False)
-    if min(len(a.shape), len(b.shape)) < 2:
-        raise call.refused("an operand is a vector", "operands of two axes or more")
-    return call.emit(Matmul(), a, b)
-
-
-def _addmm(call: Call) -> Value:
-    bias, a, b = call.weight("self"), call["mat1"], call.weight("mat2")
-    if bias is None or b is None or bias.shape != b.shape[1:] or not isinstance(a, Feature):
-        raise call.refused("it is no linear layer", "input times weights plus a bias")
-    if (call["alpha"], call["beta"]) != (1, 1):
-        raise call.refused("it scales its operands", "alpha and beta of 1")
-    return _with_weights(call, a, b.shape[1], bias=True)
-
-
-def _attention(call: Call) -> Value:
-    if call["dropout_p"]:
-        raise call.refused("it drops scores at inference", "dropout_p of 0")
-    mask = call["attn_mask"]
-    masks, _, params = call.operands([] if mask is None else [mask])
-    masked = mask is not None or bool(call["is_causal"])
-    operator = tensor.HeadsAttention(masked=masked, mask_params=params)
-    return call.emit(operator, call["query"], call["key"], call["value"], *masks)
 
 
 def _batch_norm(call: Call) -> Value:
@@ -250,10 +208,11 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution"), _conv),
         **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _conv),
-        "linear": _linear,
-        **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
-        "addmm": _addmm,
-        "scaled_dot_product_attention": _attention,
+        "linear": matrix.linear,
+        **dict.fromkeys(("matmul", "bmm", "mm"), matrix.matmul),
+        "addmm": matrix.addmm,
+        "einsum": matrix.einsum,
+        "scaled_dot_product_attention": matrix.attention,
         "batch_norm": _batch_norm,
         "layer_norm": _layer_norm,
         "rms_norm": _rms_norm,
@@ -295,7 +254,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **dict.fromkeys(to.SAME, to.same),
         **dict.fromkeys(to.RESHAPES, to.view),
         "permute": to.permute,
-        **dict.fromkeys(("transpose", "t", "numpy_T"), to.transpose),
+        **dict.fromkeys(("transpose", "swapaxes", "swapdims", "t", "numpy_T"), to.transpose),
         "cat": to.concat,
         "stack": to.stack,
         "slice": to.sliced,
@@ -312,8 +271,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "upsample_bilinear2d": partial(to.resize, resize.ResizeLinear),
         "upsample_trilinear3d": partial(to.resize, resize.ResizeLinear),
         **dict.fromkeys(("index", "index_select", "gather"), to.index),
-        **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros"), to.blank),
-        **dict.fromkeys(("new_ones", "new_full", "empty_like"), to.blank),
+        **dict.fromkeys(to.BLANKS, to.blank),
         "lstm": partial(_recurrent, recurrent.Lstm),
         "gru": partial(_recurrent, recurrent.Gru),
     }

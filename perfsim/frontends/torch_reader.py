@@ -20,7 +20,7 @@ from perfsim.errors import (
 from perfsim.frontends.layer_table import TableSettings
 from perfsim.frontends.torch_call import Builder, Call, Constant, Feature, Parts, Value
 from perfsim.frontends.torch_export import export
-from perfsim.frontends.torch_layout import ALIASES
+from perfsim.frontends.torch_layout import ALIASES, BLANKS
 from perfsim.frontends.torch_operators import HANDLERS
 from perfsim.network.graph import Network, Tensor, build_network
 from perfsim.network.work import Shape, elements, shape_text
@@ -130,17 +130,34 @@ class _Reading:
                 live.update(node.all_input_nodes)
         return live
 
+    def _reached(self) -> set[Any]:
+        """The calls that depend on the inputs."""
+        given = set(self._exported.graph_signature.user_inputs)
+        reached: set[Any] = set()
+        for node in self._nodes:
+            is_input = node.op == "placeholder" and node.name in given
+            depends = not reached.isdisjoint(node.all_input_nodes) and _op(node) not in BLANKS
+            if is_input or depends:
+                reached.add(node)
+        return {node for node in reached if node.op == "call_function"}
+
     def _check_writes(self) -> None:
         """Raises for a write into memory that is read under another name afterwards.
 
         The exporter passes on what an in-place operator returns, which is all that it writes only while
-        nobody looks at the same memory through another tensor.
+        nobody looks at the same memory through another tensor. What no input reaches may be written freely: all
+        of it happens before the run.
         """
         position = {node: index for index, node in enumerate(self._nodes)}
+        reached = self._reached()
         for node in self._nodes:
-            if node.op != "call_function" or not re.search(r"[^_]_$", _op(node)):
+            if node not in reached or not re.search(r"[^_]_$", _op(node)):
                 continue
             root = node.args[0]
+            if not isinstance(root, self._torch.fx.Node):
+                raise UnknownNameError(f"{node.target} writes into several tensors at once").at(
+                    where=f"layer '{self._layer_name(node)}'"
+                )
             while root.op == "call_function" and _op(root) in ALIASES and root.args:
                 root = root.args[0]
             aliases, open_ends = {root}, [root]
@@ -205,7 +222,10 @@ class _Reading:
                 value = node.kwargs.get(argument.name, argument.default_value)
             arguments[argument.name] = self._resolved(value)
         shape = tuple(getattr(node.meta.get("val"), "shape", ()))
-        return Call(op, str(node.target), arguments, shape, name, self.builder)
+        call = Call(op, str(node.target), arguments, shape, name, self.builder)
+        if call.get("out") is not None:
+            raise call.refused("it writes into a tensor that it is given", "one without out=")
+        return call
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, self._torch.fx.Node):
