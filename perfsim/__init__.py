@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from perfsim.frontends import load_network
+    from perfsim.frontends.torch_reader import from_torch
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.profile import load_hardware
     from perfsim.network.graph import Network
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load_network": "perfsim.frontends",
+    "from_torch": "perfsim.frontends.torch_reader",
     "load_hardware": "perfsim.hardware.profile",
     "simulate": "perfsim.simulation",
     "simulate_array": "perfsim.simulation",
@@ -77,6 +79,7 @@ _HOMES = {
 __all__ = [
     "__version__",
     "load_network",
+    "from_torch",
     "load_hardware",
     "simulate",
     "simulate_array",

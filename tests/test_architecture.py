@@ -39,6 +39,7 @@ HOMES = {
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},
     "pyarrow": {"report.sheet"},
+    "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",
         "hardware.machine",

@@ -1,0 +1,301 @@
+"""PyTorch modules: exported without their weights, the un-decomposed graph read operator by operator."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from perfsim.document import Document
+from perfsim.errors import (
+    GraphError,
+    InvalidValueError,
+    MissingExtraError,
+    ShapeError,
+    UnknownNameError,
+    nearest_name,
+)
+from perfsim.frontends.layer_table import TableSettings
+from perfsim.frontends.torch_call import Builder, Call, Constant, Feature, Parts, Value
+from perfsim.frontends.torch_export import export
+from perfsim.frontends.torch_layout import ALIASES, BLANKS
+from perfsim.frontends.torch_operators import HANDLERS
+from perfsim.network.graph import Network, Tensor, build_network
+from perfsim.network.work import Shape, elements, shape_text
+from perfsim.validation import validate
+
+
+def from_torch(
+    module: Any,
+    inputs: Sequence[Any],
+    *,
+    name: str | None = None,
+    precision: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network that a PyTorch module computes at inference, on inputs of these shapes.
+
+    >>> from_torch(torchvision.models.resnet18(), [(1, 3, 224, 224)])
+
+    module: a `torch.nn.Module`, on any device, also "meta"; it is not changed and no weight is copied.
+    inputs: a tensor or a shape for each argument of `forward`, the batch first; a shape is of floats.
+    name: of the network, the module's class unless given.
+    precision: bits, as in a file: ``{"weight": 4, "feature_map": 8}``.
+
+    Raises UnknownNameError for an operator that cannot be priced, naming it and its layer; InputError otherwise;
+    MissingExtraError without PyTorch.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError(
+            "reading PyTorch modules needs torch: pip install 'perfsim[torch]'"
+        ) from None
+    settings = {"name": name, "precision": None if precision is None else dict(precision)}
+    given = {key: value for key, value in settings.items() if value is not None}
+    chosen = validate(TableSettings, given, Document("from_torch", given, {}))
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidValueError("", found=type(module).__name__, expected="a torch.nn.Module").at(
+            where="module"
+        )
+    reading = _Reading(torch, module, export(torch, module, inputs))
+    outputs = reading.run()
+    bits = chosen.precision.feature_map
+    return build_network(
+        chosen.name or type(module).__name__,
+        [Tensor(each.name, each.shape, bits) for each in reading.builder.inputs],
+        reading.builder.nodes,
+        feature_map_bits=bits,
+        weight_bits=chosen.precision.weight,
+        outputs=outputs,
+        description=f"exported from PyTorch: {type(module).__name__}",
+        warnings=reading.warnings(),
+    )
+
+
+class _Reading:
+    """One walk over an exported program."""
+
+    def __init__(self, torch: Any, module: Any, exported: Any) -> None:
+        self.builder = Builder()
+        self._torch = torch
+        self._module = module
+        self._exported = exported
+        self._values: dict[Any, Value] = {}
+        self._nodes = list(exported.graph.nodes)
+        self._sizes: dict[str, int] = {}  # elements of each parameter
+        self._used: dict[str, tuple[int, int, list[str]]] = {}  # elements, counted, in which layers
+
+    def run(self) -> tuple[str, ...]:
+        """Makes all nodes; returns the names of the outputs."""
+        self._check_writes()
+        live = self._live()
+        for node in self._nodes:
+            if node.op == "placeholder":
+                self._values[node] = self._placeholder(node)
+            elif node.op == "call_function" and node in live:
+                self._values[node] = self._call(node)
+            elif node.op not in ("call_function", "output"):
+                raise UnknownNameError(f"the exported graph has a {node.op} ({node.target})")
+        (output,) = (node for node in self._nodes if node.op == "output")
+        values = [self._values[node] for node in output.all_input_nodes]
+        return tuple(value.name for value in values if isinstance(value, Feature))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is counted more than once."""
+        return tuple(
+            f"the parameter '{name}' is used by {' and '.join(layers)}, and counts in each"
+            for name, (whole, counted, layers) in self._used.items()
+            if counted > whole
+        )
+
+    def _placeholder(self, node: Any) -> Value:
+        signature = self._exported.graph_signature
+        shape = tuple(node.meta["val"].shape)
+        if node.name in signature.inputs_to_parameters:
+            label = signature.inputs_to_parameters[node.name]
+            self._sizes[label] = elements(shape)
+            return Constant(label, shape, elements(shape), frozenset([label]))
+        for others in (signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants):
+            if node.name in others:
+                return Constant(others[node.name], shape)
+        return self.builder.add_input(node.name, shape)
+
+    def _live(self) -> set[Any]:
+        """What the outputs depend on."""
+        live: set[Any] = set()
+        for node in reversed(self._nodes):
+            if node.op == "output" or node in live:
+                live.update(node.all_input_nodes)
+        return live
+
+    def _reached(self) -> set[Any]:
+        """The calls that depend on the inputs."""
+        given = set(self._exported.graph_signature.user_inputs)
+        reached: set[Any] = set()
+        for node in self._nodes:
+            is_input = node.op == "placeholder" and node.name in given
+            depends = not reached.isdisjoint(node.all_input_nodes) and _op(node) not in BLANKS
+            if is_input or depends:
+                reached.add(node)
+        return {node for node in reached if node.op == "call_function"}
+
+    def _check_writes(self) -> None:
+        """Raises for a write into memory that is read under another name afterwards.
+
+        The exporter passes on what an in-place operator returns, which is all that it writes only while
+        nobody looks at the same memory through another tensor. What no input reaches may be written freely: all
+        of it happens before the run.
+        """
+        position = {node: index for index, node in enumerate(self._nodes)}
+        reached = self._reached()
+        for node in self._nodes:
+            if node not in reached or not re.search(r"[^_]_$", _op(node)):
+                continue
+            root = node.args[0]
+            if not isinstance(root, self._torch.fx.Node):
+                raise UnknownNameError(f"{node.target} writes into several tensors at once").at(
+                    where=f"layer '{self._layer_name(node)}'"
+                )
+            while root.op == "call_function" and _op(root) in ALIASES and root.args:
+                root = root.args[0]
+            aliases, open_ends = {root}, [root]
+            while open_ends:
+                for user in open_ends.pop().users:
+                    if user.op == "call_function" and _op(user) in ALIASES and user not in aliases:
+                        aliases.add(user)
+                        open_ends.append(user)
+            for alias in aliases:
+                if any(position[user] > position[node] for user in alias.users):
+                    raise UnknownNameError(
+                        f"{node.target} writes into a part of a tensor that is read afterwards",
+                        expected="a module that gives out new tensors",
+                    ).at(where=f"layer '{self._layer_name(node)}'")
+
+    def _layer_name(self, node: Any) -> str:
+        """The path in the tree of modules, and the operator where the module is none of PyTorch's leaves."""
+        stack = list((node.meta.get("nn_module_stack") or {"": ("", None)}).values())
+        path = re.sub(r"@\d+$", "", stack[-1][0])
+        try:
+            owner = self._module.get_submodule(path)
+        except AttributeError:
+            owner = None
+        leaf = owner is not None and not list(owner.children())
+        if path and leaf and type(owner).__module__.startswith("torch.nn."):
+            return path
+        op = _op(node).strip("_")
+        return f"{path}.{op}" if path else op
+
+    def _call(self, node: Any) -> Value:
+        if node.target is operator.getitem:
+            return self._item(node)
+        op = _op(node).removesuffix("_")
+        call = self._bound(node, op)
+        operands = list(_tensors(call.arguments.values()))
+        if not any(isinstance(each, Feature) for each in operands):
+            return self._constant(node, call, operands)
+        if op not in HANDLERS or not str(node.target).startswith("aten."):
+            raise UnknownNameError(
+                f"unknown operator '{node.target}' (node '{node.name}')",
+                nearest=nearest_name(op, HANDLERS),
+            ).at(where=f"layer '{call.name}'")
+        value = HANDLERS[op](call)
+        _check_shape(call, value)
+        self._check_parameters(call, [each for each in operands if isinstance(each, Constant)])
+        return value
+
+    def _bound(self, node: Any, op: str) -> Call:
+        """The call with its arguments by the names that its schema gives them."""
+        name = self._layer_name(node)
+        arguments: dict[str, Any] = {}
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            raise UnknownNameError(
+                f"unknown operator '{node.target}' (node '{node.name}')",
+                expected="a module without control flow",
+            ).at(where=f"layer '{name}'")
+        for index, argument in enumerate(schema.arguments):
+            if index < len(node.args):
+                value = node.args[index]
+            else:
+                value = node.kwargs.get(argument.name, argument.default_value)
+            arguments[argument.name] = self._resolved(value)
+        shape = tuple(getattr(node.meta.get("val"), "shape", ()))
+        call = Call(op, str(node.target), arguments, shape, name, self.builder)
+        if call.get("out") is not None:
+            raise call.refused("it writes into a tensor that it is given", "one without out=")
+        return call
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, self._torch.fx.Node):
+            return self._values[value]
+        if isinstance(value, list | tuple):
+            return [self._resolved(each) for each in value]
+        return value
+
+    def _item(self, node: Any) -> Value:
+        parts, index = self._values[node.args[0]], node.args[1]
+        if not isinstance(parts, Parts):
+            raise GraphError(f"'{node.name}' takes a part of one tensor")
+        value: Value = parts.make[index]()
+        shape = tuple(node.meta["val"].shape)
+        call = Call("getitem", str(node.target), {}, shape, self._layer_name(node), self.builder)
+        _check_shape(call, value)
+        return value
+
+    def _constant(self, node: Any, call: Call, operands: list[Any]) -> Value:
+        """What no input reaches is computed once, before the run."""
+        tags = getattr(node.target, "tags", ())
+        if self._torch.Tag.nondeterministic_seeded in tags:
+            raise call.refused("it draws random numbers")
+        sources = frozenset(source for each in operands for source in each.sources)
+        params = sum(each.params for each in operands)
+        label = node.name
+
+        def made(shape: Shape) -> Constant:
+            # An embedding keeps its whole table; otherwise no more is kept than is read.
+            kept = params if call.op == "embedding" else min(params, elements(shape))
+            return Constant(label, shape, kept, sources)
+
+        if call.shape or not isinstance(node.meta.get("val"), list | tuple):
+            return made(call.shape)
+        return Parts(tuple(partial(made, tuple(each.shape)) for each in node.meta["val"]))
+
+    def _check_parameters(self, call: Call, constants: list[Constant]) -> None:
+        """Raises unless the layers of `call` count the parameters that it reads; notes who reads them."""
+        given = sum(each.params for each in constants)
+        if given and given != call.params:
+            raise call.refused(
+                f"it reads {given:,} trained elements, of which {call.params:,} are counted"
+            )
+        for each in constants:
+            for source in each.sources:
+                whole, counted, layers = self._used.get(source, (0, 0, []))
+                whole = self._sizes[source]
+                counted += each.params if len(each.sources) == 1 else whole
+                self._used[source] = (whole, counted, [*layers, call.name])
+
+
+def _check_shape(call: Call, value: Value) -> None:
+    """Raises unless the shape is the one that PyTorch says."""
+    if isinstance(value, Feature | Constant) and value.shape != call.shape:
+        raise ShapeError(
+            f"the shape rule for {call.target} disagrees with PyTorch",
+            found=shape_text(value.shape),
+            expected=shape_text(call.shape),
+        ).at(where=f"layer '{call.name}'")
+
+
+def _op(node: Any) -> str:
+    """The name of a node's operator without namespace and overload: ``conv2d``, ``relu_``."""
+    return str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Feature | Constant]:
+    """The tensors among arguments, those in lists included."""
+    for value in values:
+        if isinstance(value, Feature | Constant):
+            yield value
+        elif isinstance(value, list):
+            yield from _tensors(value)
