@@ -68,14 +68,21 @@ def _wholes(value: object) -> Any:
 def _padding(value: object) -> Any:
     if value in PADDING_WORDS or _whole(value, 0):
         return value
-    if isinstance(value, list) and value and all(_whole(each, 0) for each in value):
-        return tuple(value)
+    if isinstance(value, list) and value and all(_pad(each) for each in value):
+        return tuple(tuple(each) if isinstance(each, list) else each for each in value)
     near = nearest_name(value, PADDING_WORDS) if isinstance(value, str) else None
     raise InvalidValueError(
         "",
         found=describe(value),
         expected="same, valid, a number of at least 0, or a list of one per axis",
         nearest=near,
+    )
+
+
+def _pad(value: object) -> bool:
+    """Whether `value` pads one axis: a number, or two, before and after."""
+    return _whole(value, 0) or (
+        isinstance(value, list) and len(value) == 2 and all(_whole(each, 0) for each in value)
     )
 
 
@@ -100,12 +107,19 @@ def _numbers(least: int) -> dict[str, Any]:
     return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
 
 
+def _padding_schema() -> dict[str, Any]:
+    number = {"type": "integer", "minimum": 0}
+    pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    per_axis = {"type": "array", "items": {"anyOf": [number, pair]}, "minItems": 1}
+    return {"anyOf": [{"enum": list(PADDING_WORDS)}, number, per_axis]}
+
+
 PositiveField = Annotated[int, Field(ge=1)]
 PerAxisField = Annotated[Any, BeforeValidator(_per_axis), WithJsonSchema(_numbers(1))]
 PaddingField = Annotated[
     Any,
     BeforeValidator(_padding),
-    WithJsonSchema({"anyOf": [{"enum": list(PADDING_WORDS)}, *_numbers(0)["anyOf"]]}),
+    WithJsonSchema(_padding_schema()),
 ]
 AmountsField = Annotated[Any, BeforeValidator(_amounts), WithJsonSchema(_numbers(0))]
 WholesField = Annotated[
