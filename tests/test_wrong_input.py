@@ -409,9 +409,7 @@ def test_missing_files_name_the_nearest(perfsim_cli):
 
 
 def test_a_format_that_cannot_be_read_says_so(perfsim_cli, write):
-    one_error(
-        perfsim_cli("run", write("net.onnx", "x"), "--hw", "1MB_1GBs_1TF"), "net.onnx", "'.onnx'"
-    )
+    one_error(perfsim_cli("run", write("net.h5", "x"), "--hw", "1MB_1GBs_1TF"), "net.h5", "'.h5'")
 
 
 def test_an_unreadable_file(perfsim_cli, write, monkeypatch):
@@ -544,7 +542,7 @@ def test_check_reports_every_problem_of_a_machine(perfsim_cli, write):
 
 def test_check_knows_bundled_names_and_formats(perfsim_cli, write):
     assert perfsim_cli("check", "mobilenet", "1MB_1GBs_1TF").status == 0
-    one_error(perfsim_cli("check", write("net.onnx", "x")), "net.onnx", "'.onnx'")
+    one_error(perfsim_cli("check", write("net.h5", "x")), "net.h5", "'.h5'")
     one_error(perfsim_cli("run", "", "--hw", "1MB_1GBs_1TF"), "found ''", "a path")
 
 

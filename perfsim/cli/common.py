@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsim import catalog
 from perfsim.cli import complain, show
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
     from perfsim.result import Result
-    from perfsim.settings import Setting
 
 MACHINE_PREFIX = "hw."
 
@@ -87,13 +86,13 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def split_settings(settings: list[str]) -> tuple[dict[str, Setting], dict[str, Setting]]:
+def split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of --set for the network and for the machine, by key."""
     from perfsim.document import read_value
     from perfsim.settings import Setting
 
-    for_network: dict[str, Setting] = {}
-    for_machine: dict[str, Setting] = {}
+    for_network: dict[str, Any] = {}
+    for_machine: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not key.strip() or not key.isprintable() or not equals or not text.strip():

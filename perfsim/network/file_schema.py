@@ -8,137 +8,28 @@ from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    WithJsonSchema,
     create_model,
 )
 
-from perfsim.errors import InvalidValueError, describe, nearest_name
-from perfsim.network.elementwise import ACTIVATIONS
-from perfsim.network.operator import (
-    Amounts,
-    Padding,
-    PerAxis,
-    Positive,
-    Unit,
-    Whole,
-    Wholes,
+from perfsim.errors import InvalidValueError, describe
+from perfsim.network.field_types import (
+    ACTIVATION_NAMES,
+    ActivationField,
+    LayerName,
+    PositiveField,
+    field_type,
 )
-from perfsim.network.operators import ALSO_CALLED, OPERATORS
-from perfsim.network.window import PADDING_WORDS
+from perfsim.network.operator import (
+    Unit,
+)
+from perfsim.network.operators import OPERATORS
 from perfsim.validation import STRICT, Name, Text
 
 _BLOCK_NAME = re.compile(r"^[A-Z][A-Za-z0-9]*")
-RESERVED_NAMES = ("previous", "input", "block_input")
-_ACTIVATION_NAMES = tuple(activation.name for activation in ACTIVATIONS)
-
-
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _per_axis(value: object, least: int = 1) -> Any:
-    if _whole(value, least):
-        return value
-    if isinstance(value, list) and value and all(_whole(each, least) for each in value):
-        return tuple(value)
-    raise InvalidValueError(
-        "",
-        found=describe(value),
-        expected=f"a whole number of at least {least}, or a list of one per axis such as [3, 3]",
-    )
-
-
-def _amounts(value: object) -> Any:
-    return _per_axis(value, least=0)
-
-
-def _wholes(value: object) -> Any:
-    if isinstance(value, list) and value and {type(each) for each in value} == {int}:
-        return tuple(value)
-    raise InvalidValueError(
-        "", found=describe(value), expected="a list of whole numbers such as [0, 2, 1]"
-    )
-
-
-def _padding(value: object) -> Any:
-    if value in PADDING_WORDS or _whole(value, 0):
-        return value
-    if isinstance(value, list) and value and all(_whole(each, 0) for each in value):
-        return tuple(value)
-    near = nearest_name(value, PADDING_WORDS) if isinstance(value, str) else None
-    raise InvalidValueError(
-        "",
-        found=describe(value),
-        expected="same, valid, a number of at least 0, or a list of one per axis",
-        nearest=near,
-    )
-
-
-def _activation(value: object) -> Any:
-    if value is None or value in _ACTIVATION_NAMES:
-        return value
-    near = nearest_name(value, _ACTIVATION_NAMES, ALSO_CALLED) if isinstance(value, str) else None
-    expected = "one of " + ", ".join(_ACTIVATION_NAMES)
-    raise InvalidValueError("", found=describe(value), expected=expected, nearest=near)
-
-
-def _not_reserved(value: str) -> str:
-    if value in RESERVED_NAMES:
-        raise InvalidValueError(
-            f"the name '{value}' is reserved", expected="another name for the layer"
-        )
-    return value
-
-
-def _numbers(least: int) -> dict[str, Any]:
-    number = {"type": "integer", "minimum": least}
-    return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
-
-
-PositiveField = Annotated[int, Field(ge=1)]
-PerAxisField = Annotated[Any, BeforeValidator(_per_axis), WithJsonSchema(_numbers(1))]
-PaddingField = Annotated[
-    Any,
-    BeforeValidator(_padding),
-    WithJsonSchema({"anyOf": [{"enum": list(PADDING_WORDS)}, *_numbers(0)["anyOf"]]}),
-]
-AmountsField = Annotated[Any, BeforeValidator(_amounts), WithJsonSchema(_numbers(0))]
-WholesField = Annotated[
-    Any,
-    BeforeValidator(_wholes),
-    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 1}),
-]
-ActivationField = Annotated[
-    Any, BeforeValidator(_activation), WithJsonSchema({"enum": list(_ACTIVATION_NAMES)})
-]
-LayerName = Annotated[Name, AfterValidator(_not_reserved)]
-
-_FIELD_TYPES: tuple[tuple[Any, Any], ...] = (
-    (Positive, PositiveField),
-    (PerAxis, PerAxisField),
-    (PerAxis | None, PerAxisField),
-    (Padding, PaddingField),
-    (Positive | None, PositiveField),
-    (Amounts, AmountsField),
-    (Amounts | None, AmountsField),
-    (Whole, int),
-    (Whole | None, int),
-    (Wholes, WholesField),
-    (Wholes | None, WholesField),
-    (bool, bool),
-)
-
-
-def _field_type(hint: Any) -> Any:
-    for known, field_type in _FIELD_TYPES:
-        if hint == known:
-            return field_type
-    raise TypeError(f"no spelling in files for attributes of type {hint}")
 
 
 class LayerModel(BaseModel):
@@ -178,12 +69,12 @@ def layer_model(operator_name: str) -> type[LayerModel]:
     base: type[LayerModel] = LayerModel
     if operator.unit is Unit.MATRIX and "bias" in operator.__dataclass_fields__:
         base = MatrixModel
-    elif operator.unit in (Unit.MATRIX, Unit.VECTOR) and operator_name not in _ACTIVATION_NAMES:
+    elif operator.unit in (Unit.MATRIX, Unit.VECTOR) and operator_name not in ACTIVATION_NAMES:
         base = ComputingModel
     hints = get_type_hints(operator, include_extras=True)
     attributes: dict[str, Any] = {
         each.name: (
-            _field_type(hints[each.name]),
+            field_type(hints[each.name]),
             ... if each.default is MISSING else each.default,
         )
         for each in fields(operator)
@@ -258,7 +149,7 @@ def _of_expressions(schema: dict[str, Any]) -> dict[str, Any]:
     """`schema` with expressions allowed in its lists of numbers."""
     if "anyOf" in schema:
         return schema | {"anyOf": [_of_expressions(each) for each in schema["anyOf"]]}
-    if schema.get("type") == "array" and schema["items"]["type"] == "integer":
+    if schema.get("type") == "array":
         return schema | {"items": {"anyOf": [schema["items"], _EXPRESSION]}}
     return schema
 

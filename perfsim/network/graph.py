@@ -127,7 +127,7 @@ def build_network(
     """
     if not nodes:
         raise GraphError("the network has no layers").at(file=file or None)
-    ordered = _execution_order(inputs, nodes)
+    ordered = execution_order(inputs, nodes)
     tensors = {tensor.name: tensor for tensor in inputs}
     for tensor in inputs:
         if elements(tensor.shape) > LARGEST_COUNT:
@@ -174,7 +174,7 @@ def _infer(node: Node, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         raise node.locate(error) from None
 
 
-def _execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence[Node]:
+def execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence[Node]:
     """The nodes such that each reads what earlier ones wrote; as given wherever that is free.
 
     Nodes that are in order already, as most files have them, are returned as they are: this is what the

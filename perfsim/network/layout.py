@@ -43,22 +43,34 @@ class View(Operator):
         return Work()
 
 
+@dataclass(frozen=True)
 class Concat(Copy):
-    """The inputs one after another along the channels."""
+    """The inputs one after another along one axis.
+
+    Attributes:
+        axis: which; the channels unless given.
+    """
 
     name: ClassVar[str] = "concat"
     inputs_allowed: ClassVar[tuple[int, int | None]] = (2, None)
 
+    axis: Whole = 1
+
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         first = inputs[0]
+        axis = axis_index(self.axis, len(first))
+        what = "channels" if axis == 1 else f"elements along axis {axis}"
         for shape in inputs:
-            if len(shape) < 2 or shape[:1] + shape[2:] != first[:1] + first[2:]:
+            if (
+                len(shape) != len(first)
+                or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
+            ):
                 raise ShapeError(
-                    "the inputs differ in more than their channels",
+                    f"the inputs differ in more than their {what}",
                     found=" and ".join(shape_text(each) for each in inputs),
-                    expected="shapes that are equal but for the channels",
+                    expected=f"shapes that are equal but for the {what}",
                 )
-        return ((first[0], sum(shape[1] for shape in inputs), *first[2:]),)
+        return ((*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :]),)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from perfsim.network.work import Shape, Work, shape_text
 Positive: TypeAlias = Annotated[int, "at least 1"]
 PerAxis: TypeAlias = Annotated[int | tuple[int, ...], "one number, or one per spatial axis"]
 Amounts: TypeAlias = Annotated[int | tuple[int, ...], "from 0: one, or one per spatial axis"]
-Padding: TypeAlias = Annotated[int | str | tuple[int, ...], "same, valid, or numbers"]
+Padding: TypeAlias = Annotated[
+    int | str | tuple[int | tuple[int, int], ...], "same, valid, numbers, or (before, after) pairs"
+]
 Whole: TypeAlias = Annotated[int, "any whole number; of an axis, negative ones count from the last"]
 Wholes: TypeAlias = Annotated[tuple[int, ...], "a list of whole numbers"]
 

@@ -18,11 +18,19 @@ def _pooling_work(output: Shape, window: Shape, ops_per_window: int, what: str) 
 
 @dataclass(frozen=True)
 class _WindowPool(Operator):
-    """A window that moves by its own size unless `stride` says otherwise."""
+    """A window that moves by its own size unless `stride` says otherwise.
+
+    Attributes:
+        kernel, stride, dilation: one number, or one per spatial axis.
+        padding: "same", "valid", or numbers.
+        ceil_mode: whether a window that only starts inside the input counts as one.
+    """
 
     kernel: PerAxis
     stride: PerAxis | None = None
     padding: Padding = "same"
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         space, _ = self._windows(inputs[0])
@@ -30,7 +38,9 @@ class _WindowPool(Operator):
 
     def _windows(self, shape: Shape) -> tuple[Shape, Shape]:
         stride = self.kernel if self.stride is None else self.stride
-        return windows(shape, self.kernel, stride, self.padding)
+        return windows(
+            shape, self.kernel, stride, self.padding, self.dilation, ceil_mode=self.ceil_mode
+        )
 
 
 class MaxPool(_WindowPool):

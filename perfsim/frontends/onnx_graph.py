@@ -1,0 +1,304 @@
+"""What is known of an ONNX graph while it is read: constants, shapes, and one node at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+
+from perfsim.errors import InvalidValueError, ShapeError, shortened
+from perfsim.frontends.onnx_fold import LARGEST_VALUE
+from perfsim.network.operator import Operator, Unit
+from perfsim.network.work import Product, Shape, Work, elements
+
+STRING = onnx.TensorProto.STRING
+_FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
+_FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
+
+NO_WORK = Work()
+
+
+@dataclass(frozen=True)
+class Declared(Operator):
+    """An operator with the shapes that ONNX gives its outputs, and with counts worked out for them.
+
+    For what has no exact counterpart among perfsim's operators, or one that reads constants as well.
+
+    Attributes:
+        name, unit: as the table shows it, and what executes it.
+        shapes: of the outputs.
+        counts: what it costs.
+    """
+
+    name: str  # type: ignore[misc]  # each node brings its own
+    unit: Unit = Unit.COPY  # type: ignore[misc]
+    shapes: tuple[Shape, ...] = ()
+    counts: Work = NO_WORK
+    cost: ClassVar[str] = "the counts that the ONNX reader works out for its shapes"
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        return self.shapes
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return self.counts
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of an ONNX graph.
+
+    Attributes:
+        elem_type: as ONNX numbers them.
+        is_constant: known before the network runs: an initializer, or worked out from constants.
+        is_input: an input of the graph.
+        array: the value, where it is constant and small.
+        params: how many trained numbers a constant holds.
+    """
+
+    shape: Shape
+    elem_type: int
+    is_constant: bool = False
+    is_input: bool = False
+    array: Any = None
+    params: int = 0
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether an operator that takes weights takes them from here: a model may leave them as inputs."""
+        return self.is_constant or self.is_input
+
+
+def params_of(shape: Shape, elem_type: int) -> int:
+    """Trained numbers in a constant: its elements if they are fractions and more than one."""
+    count = elements(shape)
+    return count if elem_type in _FLOATS and count > 1 else 0
+
+
+@dataclass(slots=True)
+class Step:
+    """One node while it is read: its attributes and what is known of its inputs and outputs.
+
+    Attributes:
+        inferred: the shapes that ONNX infers or declares for the outputs, None where it knows none.
+    """
+
+    node: Any
+    name: str
+    version: int
+    names: list[str]
+    inputs: list[Value | None]
+    outputs: list[str]
+    inferred: list[Shape | None] = field(default_factory=list)
+    types: list[int] = field(default_factory=list)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.attributes = {each.name: each for each in self.node.attribute}
+
+    @property
+    def op(self) -> str:
+        return str(self.node.op_type)
+
+    def has(self, position: int) -> bool:
+        """Whether there is an input at this position; optional ones may be left out."""
+        return position < len(self.inputs) and self.inputs[position] is not None
+
+    def value(self, position: int) -> Value:
+        """What is known of an input that must be there."""
+        found = self.inputs[position] if position < len(self.inputs) else None
+        if found is None:
+            raise ShapeError(
+                "", found=f"{len(self.inputs)} inputs", expected=f"an input {position + 1}"
+            )
+        return found
+
+    def shape(self, position: int = 0) -> Shape:
+        """The shape of an input that must be there."""
+        return self.value(position).shape
+
+    def numbers(self, position: int) -> list[int] | None:
+        """The whole numbers in a constant input; None if it is absent or not known before running."""
+        if not self.has(position):
+            return None
+        array = self.value(position).array
+        return None if array is None else [int(each) for each in array.ravel().tolist()]
+
+    def scalar(self, position: int) -> float | None:
+        """The one number in a constant input, if it is that."""
+        array = self.value(position).array if self.has(position) else None
+        return float(array.ravel()[0]) if array is not None and array.size == 1 else None
+
+    def output(self, position: int = 0) -> Shape:
+        """The shape of an output as ONNX infers or declares it; raises ShapeError if it does not."""
+        found = self.inferred[position] if position < len(self.inferred) else None
+        if found is None:
+            raise ShapeError(
+                "the shape of its output depends on values that are known only when it runs, and the "
+                "model does not declare it"
+            )
+        return found
+
+    def all_outputs(self) -> tuple[Shape, ...]:
+        """The shapes of all outputs as ONNX infers or declares them; one that is left out is empty."""
+        return tuple(
+            self.output(position) if name else (0,) for position, name in enumerate(self.outputs)
+        )
+
+    def integer(self, name: str, default: int) -> int:
+        """The value of a whole-number attribute."""
+        return int(self._attribute(name, onnx.AttributeProto.INT, "i", default))
+
+    def number(self, name: str, default: float) -> float:
+        """The value of an attribute that is a number."""
+        return float(self._attribute(name, onnx.AttributeProto.FLOAT, "f", default))
+
+    def text(self, name: str, default: str) -> str:
+        """The value of a text attribute."""
+        value = self._attribute(name, onnx.AttributeProto.STRING, "s", default)
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    def integers(self, name: str) -> list[int] | None:
+        """The whole numbers of an attribute; None if it is absent."""
+        value = self._attribute(name, onnx.AttributeProto.INTS, "ints", None)
+        return None if value is None else list(value)
+
+    def tensor(self, name: str) -> Any:
+        """The value of a tensor attribute; None if it is absent."""
+        value = self._attribute(name, onnx.AttributeProto.TENSOR, "t", None)
+        return None if value is None else onnx.numpy_helper.to_array(value)
+
+    def cast(self, array: Any) -> Any:
+        """`array` with elements of the type that the attribute `to` asks for."""
+        return as_type(array, self.integer("to", 1))
+
+    def _attribute(self, name: str, kind: int, member: str, default: Any) -> Any:
+        found = self.attributes.get(name)
+        if found is None:
+            return default
+        if found.type != kind:
+            kinds = onnx.AttributeProto.AttributeType
+            known = found.type in kinds.values()
+            raise InvalidValueError(
+                f"the attribute '{shortened(name)}' has the wrong kind",
+                found=kinds.Name(found.type) if known else str(found.type),
+                expected=kinds.Name(kind),
+            )
+        return getattr(found, member)
+
+
+def constant(tensor: Any) -> Value:
+    """What is known of an initializer or the value of a Constant node; large values are not looked at."""
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape):
+        raise ShapeError("", found=f"a constant of shape {list(shape)}", expected="sizes from 0")
+    array = None
+    external = tensor.data_location == onnx.TensorProto.EXTERNAL
+    if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:
+        try:
+            array = onnx.numpy_helper.to_array(tensor)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise InvalidValueError(
+                f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
+            ) from None
+    return Value(
+        shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
+    )
+
+
+def as_type(array: Any, elem_type: int) -> Any:
+    """`array` with elements of another type."""
+    return np.asarray(array).astype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+
+
+def empty(shape: Shape, elem_type: int) -> Value:
+    """A tensor without elements."""
+    return Value(shape, elem_type, True, array=as_type(np.empty(shape), elem_type))
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+_INFERENCE_FAULTS = (
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    onnx.defs.SchemaError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+)
+
+
+class Inference:
+    """ONNX's own shape inference, one node at a time, with the shapes and values that are known."""
+
+    def __init__(self, opsets: Sequence[Any], ir_version: int) -> None:
+        self._opsets = list(opsets)
+        self._versions = {each.domain: each.version for each in opsets}
+        self._ir_version = ir_version
+        self._schemas: dict[str, Any] = {}
+
+    def outputs(self, step: Step) -> dict[str, tuple[Shape | None, int]]:
+        """(shape, element type) of each output that ONNX can infer; raises ShapeError if it finds a fault."""
+        schema = self._schema(step.op)
+        if schema is None:
+            return {}
+        types: dict[str, Any] = {}
+        data: dict[str, Any] = {}
+        for name, value in zip(step.names, step.inputs, strict=True):
+            if value is None:
+                continue
+            types[name] = onnx.helper.make_tensor_type_proto(value.elem_type, value.shape)
+            if value.array is not None and value.array.size <= 64:
+                data[name] = onnx.numpy_helper.from_array(value.array, name)
+        try:
+            found = onnx.shape_inference.infer_node_outputs(
+                schema, step.node, types, data, None, self._opsets, self._ir_version
+            )
+        except _INFERENCE_FAULTS as error:
+            raise ShapeError(f"ONNX refuses it: {_fault(error)}") from None
+        return {
+            name: (_fixed(proto.tensor_type), proto.tensor_type.elem_type)
+            for name, proto in found.items()
+            if proto.HasField("tensor_type")
+        }
+
+    def _schema(self, op: str) -> Any:
+        if op not in self._schemas:
+            try:
+                schema = onnx.defs.get_schema(op, self._versions.get("", 1))
+            except onnx.defs.SchemaError:
+                schema = None
+            self._schemas[op] = schema
+        return self._schemas[op]
+
+
+def _fault(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text.rpartition("] ")[2][:200] or first_line(error)
+
+
+def _fixed(tensor_type: Any) -> Shape | None:
+    if not tensor_type.HasField("shape"):
+        return None
+    sizes = tensor_type.shape.dim
+    if not all(each.HasField("dim_value") for each in sizes):
+        return None
+    return tuple(each.dim_value for each in sizes)
+
+
+def holding(
+    operator: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...], held: int
+) -> Declared:
+    """`operator` with the `held` trained numbers that it reads beside its inputs as parameters of its own."""
+    work = operator.work(inputs, shapes[:1])
+    params = (Product("constants", ((held, "numbers"),)),) if held else ()
+    counts = Work(work.macs, work.vector_ops, (*work.params, *params))
+    shown = tuple(shape for shape in shapes if elements(shape))
+    return Declared(operator.name, operator.unit, shown, counts)

@@ -1,0 +1,311 @@
+"""From an ONNX graph to nodes: one pass in execution order, with every shape and constant known on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError, UnknownNameError
+from perfsim.frontends.onnx_compute import Made
+from perfsim.frontends.onnx_constants import (
+    DOMAINS,
+    constant_node,
+    known_result,
+    pass_on,
+    shape_value,
+)
+from perfsim.frontends.onnx_fold import fold
+from perfsim.frontends.onnx_graph import (
+    STRING,
+    Declared,
+    Inference,
+    Step,
+    Value,
+    constant,
+    empty,
+    first_line,
+    holding,
+    params_of,
+)
+from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
+from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
+from perfsim.network.operator import Operator, Unit
+from perfsim.network.work import (
+    LARGEST_COUNT,
+    Shape,
+    elements,
+    shape_text,
+    too_large,
+)
+
+_RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+_FOLDING_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
+
+
+class Assembly:
+    """Makes the nodes of a network out of those of an ONNX graph."""
+
+    def __init__(
+        self,
+        model: Any,
+        inputs: Mapping[str, tuple[Shape, int]],
+        *,
+        allow_unpriced: bool,
+        bound: Mapping[str, int],
+    ) -> None:
+        graph = model.graph
+        self._allow_unpriced = allow_unpriced
+        self._inputs = inputs
+        self._bound = bound
+        versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
+        self._version: int = versions[0] if versions else 1
+        self._inference = Inference(model.opset_import, model.ir_version)
+        self._unpriced: Counter[str] = Counter()
+        self._names: set[str] = set()
+        self._declared = {each.name: each for each in (*graph.value_info, *graph.output)}
+        self._values: dict[str, Value] = {}
+        for tensor in graph.initializer:
+            try:
+                self._values[tensor.name] = constant(tensor)
+            except InputError as error:
+                raise error.at(where=f"initializer '{tensor.name}'") from None
+        for sparse in graph.sparse_initializer:
+            shape = tuple(sparse.dims)
+            kind = sparse.values.data_type
+            self._values[sparse.values.name] = Value(
+                shape, kind, True, params=params_of(shape, kind)
+            )
+        for name, (shape, elem_type) in inputs.items():
+            if elements(shape) > LARGEST_COUNT:
+                raise too_large(elements(shape), f"elements in '{name}'")
+            self._values[name] = (
+                Value(shape, elem_type, is_input=True)
+                if elements(shape)
+                else empty(shape, elem_type)  # there is only one value that it can have
+            )
+        self._outputs = [each.name for each in graph.output]
+        self._read = {each for node in graph.node for each in node.input} | set(self._outputs)
+        self._read.discard("")
+        pass_on(graph, set(self._outputs), self._read)
+        self._nodes = self._ordered(graph)
+        self._patterns = Patterns([node for node, _ in self._nodes], self._outputs, self._values)
+
+    def network(self, name: str, *, feature_map_bits: int, weight_bits: int, file: str) -> Network:
+        """The network; raises InputError with the node that is wrong."""
+        for node, label in self._nodes:
+            try:
+                self._add(self._step(node, label))
+            except InputError as error:
+                raise error.at(file=file, where=f"{node.op_type} '{label}'") from None
+        nodes = [replace(node, place=(file, None)) for node in self._patterns.nodes.values()]
+        read = {each for node in nodes for each in node.inputs}
+        weights = self._patterns.weights
+        inputs = [
+            Tensor(each, shape, feature_map_bits)
+            for each, (shape, _) in self._inputs.items()
+            if each in read or each not in weights
+        ]
+        written = {each for node in nodes for each in node.outputs}
+        for each in self._outputs:
+            if each not in written and each not in self._values:
+                raise GraphError(f"no node writes the output '{each}'")
+        return build_network(
+            name,
+            inputs,
+            nodes,
+            feature_map_bits=feature_map_bits,
+            weight_bits=weight_bits,
+            outputs=[each for each in self._outputs if each in written],
+            file=file,
+            warnings=self._warnings(),
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        if not self._unpriced:
+            return ()
+        count = sum(self._unpriced.values())
+        which = ", ".join(f"{op} ({n})" for op, n in sorted(self._unpriced.items()))
+        nodes = "operator moves its" if count == 1 else "operators move their"
+        return (f"{count} unknown {nodes} bytes and cost no compute: {which}",)
+
+    def _ordered(self, graph: Any) -> list[tuple[Any, str]]:
+        """The nodes in execution order, each with a name of its own."""
+        if not graph.node:
+            raise GraphError("the network has no layers")
+        stand_in = Declared("node", Unit.COPY, ())
+        known = [Tensor(name, (), 1) for name in self._values]
+        nodes: list[Node] = []
+        by_name: dict[str, Any] = {}
+        for position, node in enumerate(graph.node):
+            label = self._own_name(node, position)
+            by_name[label] = node
+            nodes.append(
+                Node(
+                    label,
+                    replace(stand_in, name=node.op_type),
+                    tuple(each for each in node.input if each),
+                    tuple(each for each in node.output if each),
+                )
+            )
+        return [(by_name[node.name], node.name) for node in execution_order(known, nodes)]
+
+    def _own_name(self, node: Any, position: int) -> str:
+        name = node.name or next((each for each in node.output if each), "")
+        name = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
+        name = name if name.strip() else f"{node.op_type}_{position}"
+        wanted, count = name, 1
+        while name in self._names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._names.add(name)
+        return name
+
+    def _step(self, node: Any, label: str) -> Step:
+        names = list(node.input)
+        while names and not names[-1]:
+            names.pop()
+        outputs = list(node.output)
+        while len(outputs) > 1 and outputs[-1] not in self._read:
+            outputs.pop()  # what is left out, or nobody reads: statistics and masks for training
+        values = [self._values[each] if each else None for each in names]
+        step = Step(node, label, self._version, names, values, outputs)
+        if node.domain in DOMAINS and node.op_type in CONTROL_FLOW:
+            raise UnknownNameError(
+                f"control flow ({node.op_type}) is not supported: what runs is known only when it runs",
+                expected="a model without If, Loop and Scan (trace it, or simplify it)",
+            )
+        found = self._inference.outputs(step) if node.domain in DOMAINS else {}
+        for each in outputs:
+            shape, elem_type = found.get(each, (None, 0))
+            if shape is None:
+                shape, declared_type = self._declared_shape(each)
+                elem_type = elem_type or declared_type
+            step.inferred.append(shape)
+            step.types.append(elem_type or (values[0].elem_type if values and values[0] else 1))
+        return step
+
+    def _declared_shape(self, name: str) -> tuple[Shape | None, int]:
+        info = self._declared.get(name)
+        if info is None or not info.type.HasField("tensor_type"):
+            return None, 0
+        tensor_type = info.type.tensor_type
+        if not tensor_type.HasField("shape"):
+            return None, tensor_type.elem_type
+        sizes = [
+            each.dim_value if each.HasField("dim_value") else self._bound.get(each.dim_param)
+            for each in tensor_type.shape.dim
+        ]
+        if any(size is None for size in sizes):
+            return None, tensor_type.elem_type
+        return tuple(size for size in sizes if size is not None), tensor_type.elem_type
+
+    def _add(self, step: Step) -> None:
+        if self._fold(step):
+            return
+        maker = TABLE.get(step.op) if step.node.domain in DOMAINS else None
+        if maker is None:
+            self._add_unknown(step)
+            return
+        if STRING in step.types or any(v and v.elem_type == STRING for v in step.inputs):
+            raise InvalidValueError("", found="text", expected="tensors of numbers")
+        made = maker(step)
+        if made is None:  # it gives what it reads
+            made = Made(Declared("identity", Unit.VIEW, (step.shape(0),)))
+        self._patterns.weights.update(
+            name
+            for position, name in enumerate(step.names)
+            if name in self._inputs and position not in made.reads
+        )
+        self._emit(step, made)
+
+    def _emit(self, step: Step, made: Made) -> None:
+        reads = [position for position in made.reads if step.has(position)]
+        operator = made.operator
+        values = [step.value(position) for position in reads]
+        shapes = self._shapes(step, operator, tuple(value.shape for value in values))
+        known = known_result(step, operator, values[0], shapes) if values else None
+        if known is not None:
+            self._values.update(zip(step.outputs, known, strict=False))
+            return
+        running = [
+            step.names[position]
+            for position, value in zip(reads, values, strict=True)
+            if not value.is_constant
+        ]
+        held = sum(value.params for value in values if value.is_constant)
+        if len(running) < len(values) or len(shapes) > 1 or held:
+            operator = holding(operator, tuple(v.shape for v in values), shapes, held)
+        outputs: list[str] = []
+        for name, shape, elem_type in zip(step.outputs, shapes, step.types, strict=False):
+            if name:
+                filled = elements(shape) > 0
+                self._values[name] = Value(shape, elem_type) if filled else empty(shape, elem_type)
+            if elements(shape):
+                outputs.append(name or f"{step.name}.output{len(outputs)}")
+        self._patterns.add(step, Node(step.name, operator, tuple(running), tuple(outputs)))
+
+    def _shapes(
+        self, step: Step, operator: Operator, inputs: tuple[Shape, ...]
+    ) -> tuple[Shape, ...]:
+        """The shapes of all outputs: ours, which those of ONNX must equal, and ONNX's for any further ones."""
+        least, most = operator.inputs_allowed
+        if len(inputs) < least or (most is not None and len(inputs) > most):
+            raise ShapeError("", found=f"{len(inputs)} inputs", expected=f"at least {least}")
+        ours = operator.output_shapes(inputs)
+        for shape, theirs in zip(ours, step.inferred, strict=False):
+            if theirs is not None and shape != theirs:
+                raise ShapeError(
+                    "the shape of its output is not what the model or ONNX says",
+                    found=shape_text(theirs),
+                    expected=shape_text(shape),
+                )
+        shapes = (*ours, *(step.output(at) for at in range(len(ours), len(step.outputs))))
+        for shape in shapes:
+            if elements(shape) > LARGEST_COUNT:
+                raise too_large(elements(shape), "elements in its output")
+        return shapes
+
+    def _fold(self, step: Step) -> bool:
+        """Work `step` out if what it reads is known; whether it was."""
+        op = step.op
+        if step.node.domain not in DOMAINS:
+            return False
+        if op == "Constant":
+            self._values[step.outputs[0]] = constant_node(step)
+            return True
+        if op in ("Shape", "Size") and step.has(0):
+            self._values[step.outputs[0]] = shape_value(step)
+            return True
+        inputs = [value for value in step.inputs if value is not None]
+        if not inputs or op in _RANDOM or not all(value.is_constant for value in inputs):
+            return False
+        try:
+            arrays = fold(step)
+        except _FOLDING_FAULTS as error:
+            raise ShapeError(f"its value cannot be worked out: {first_line(error)}") from None
+        held = sum(value.params for value in inputs)
+        for position, name in enumerate(step.outputs):
+            kind = step.types[position]
+            array = None if arrays is None else arrays[position]
+            shape = step.output(position) if array is None else array.shape
+            params = min(params_of(shape, kind), held)
+            if op == "ConstantOfShape" and step.names[0] in self._patterns.initializers:
+                params = params_of(shape, kind)  # weights left out of a model
+            self._values[name] = Value(tuple(shape), kind, True, array=array, params=params)
+        return True
+
+    def _add_unknown(self, step: Step) -> None:
+        if not self._allow_unpriced:
+            domain = f" of {step.node.domain}" if step.node.domain not in DOMAINS else ""
+            raise UnknownNameError(
+                f"unknown operator '{step.op}'{domain}",
+                expected="an operator of docs/onnx.md, or --allow-unpriced",
+                nearest=nearest_known(step.op),
+            )
+        shapes = step.all_outputs()
+        self._unpriced[step.op] += 1
+        everything = tuple(range(len(step.inputs)))
+        self._emit(step, Made(Declared(f"unpriced {step.op}", Unit.COPY, shapes), everything))
