@@ -101,11 +101,13 @@ class Program:
         name: the network's name.
         layers: in execution order.
         tensors: feature maps, inputs, outputs and weights; a view has none of its own.
+        unpriced: as in Network.
     """
 
     name: str
     layers: tuple[Layer, ...] = field(repr=False)
     tensors: tuple[Tensor, ...] = field(repr=False)
+    unpriced: str = ""
 
     def position(self, name: str) -> int | None:
         """The position in `layers` of the layer that the node `name` became part of."""
@@ -213,7 +215,8 @@ class _Assembly:
         layers = tuple(
             self._layer(position, draft, index) for position, draft in enumerate(self._drafts)
         )
-        program = Program(self._network.name, layers, tuple(self._tensors))
+        network = self._network
+        program = Program(network.name, layers, tuple(self._tensors), network.unpriced)
         self._check_sums(program)
         return program
 

@@ -304,7 +304,7 @@ def test_open_dimensions_are_bound(read):
     assert network.tensors["y"].shape == (2, 4, 7, 6)
 
 
-def test_unknown_operators_move_bytes_when_that_is_allowed(read):
+def test_unknown_operators_move_bytes_when_that_is_allowed(read, perfsim_cli, tmp_path):
     info = helper.make_tensor_value_info("z", FLOAT, [1, 3, 8, 8])
     made = model(
         [helper.make_node("Mine", ["x"], ["z"], domain="me"), relu("z", "y")], IMAGE, ["y"]
@@ -312,7 +312,15 @@ def test_unknown_operators_move_bytes_when_that_is_allowed(read):
     made.graph.value_info.append(info)
     made.opset_import.append(helper.make_opsetid("me", 1))
     network = read(made, allow_unpriced=True)
-    assert network.warnings == ("1 unknown operator moves its bytes and cost no compute: Mine (1)",)
+    said = "1 unknown operator moves its bytes and cost no compute: Mine (1)"
+    assert network.unpriced == said
+    path = tmp_path / "unknown.onnx"
+    path.write_bytes(made.SerializeToString())
+    refused = perfsim_cli("run", str(path), "--hw", "1MB_1GBs_1TF")
+    assert (refused.status, refused.out) == (2, "")
+    assert "--allow-unpriced" in refused.err
+    allowed = perfsim_cli("run", str(path), "--hw", "1MB_1GBs_1TF", "--allow-unpriced")
+    assert (allowed.status, allowed.out.splitlines()[0]) == (0, said)
     first = lower(network).layers[0]
     assert (first.op, total(first.macs), total(first.vector_ops)) == ("unpriced Mine", 0, 0)
 

@@ -39,6 +39,13 @@ def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> N
         + ("; may be given several times, the first is the base" if many else ""),
     )
     add_settings(parser, "network's or (with hw.) the machine's file")
+    parser.add_argument(
+        "--allow-unpriced",
+        action="store_true",
+        help="let operators that perfsim does not know (ONNX) move their bytes and cost no compute; the result says "
+        "first how many there are",
+    )
+
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
 
@@ -127,7 +134,8 @@ def load_inputs(
 
     profiles: list[str] = arguments.hw
     for_network, for_machine = split_settings(arguments.settings)
-    networks = [load_network(model, **for_network) for model in models]
+    allowed = arguments.allow_unpriced
+    networks = [load_network(model, allow_unpriced=allowed, **for_network) for model in models]
     machines = [load_hardware(profile, **for_machine) for profile in profiles]
     for network in networks:
         for text in network.warnings:

@@ -24,7 +24,7 @@ def load_network(
 
     file: `.yaml` (interface of the project), `.csv` (a layer table), or `.onnx` (needs the extra onnx).
     allow_unpriced: whether operators of an ONNX file that perfsim does not know move their bytes and cost
-        nothing; `Network.warnings` then begins with how many there are and which. Else they are an error.
+        nothing; `Network.unpriced` then says how many there are and which. Else they are an error.
     settings: replace keys of the file: `width`, `resolution`, `batch`, `precision`, ... For an ONNX file
         `batch` and `dim` bind its symbolic dimensions: ``dim={"sequence": 128}``.
 

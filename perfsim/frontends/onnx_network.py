@@ -120,16 +120,17 @@ class Assembly:
             weight_bits=weight_bits,
             outputs=[each for each in self._outputs if each in written],
             file=file,
-            warnings=self._warnings(),
+            unpriced=self._unpriced_text(),
         )
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _unpriced_text(self) -> str:
+        """How many operators are not priced, and which; empty for none."""
         if not self._unpriced:
-            return ()
+            return ""
         count = sum(self._unpriced.values())
         which = ", ".join(f"{op} ({n})" for op, n in sorted(self._unpriced.items()))
         nodes = "operator moves its" if count == 1 else "operators move their"
-        return (f"{count} unknown {nodes} bytes and cost no compute: {which}",)
+        return f"{count} unknown {nodes} bytes and cost no compute: {which}"
 
     def _ordered(self, graph: Any) -> list[tuple[Any, str]]:
         """The nodes in execution order, each with a name of its own."""

@@ -61,6 +61,7 @@ class Network:
         weight_bits: bits per weight.
         file: where it was read.
         warnings: what is allowed but likely not meant.
+        unpriced: how many operators cost nothing because nobody knows them, and which; empty for none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Network:
     description: str = ""
     file: str = ""
     warnings: tuple[str, ...] = ()
+    unpriced: str = ""
 
     def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
         """The shapes of the tensors of these names."""
@@ -118,6 +120,7 @@ def build_network(
     description: str = "",
     file: str = "",
     warnings: tuple[str, ...] = (),
+    unpriced: str = "",
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
 
@@ -155,6 +158,7 @@ def build_network(
         description=description,
         file=file,
         warnings=warnings,
+        unpriced=unpriced,
     )
 
 

@@ -55,6 +55,8 @@ def differing_policies(runs: Runs) -> str | None:
 def _text(runs: Runs, settings: Sequence[str], width: int) -> str:
     parts = []
     for results in runs:
+        if results[0].program.unpriced:
+            parts.append(f"{wrapped(results[0].program.unpriced, width)}\n")
         heading = f"{results[0].program.name}{settings_text(settings)}"
         parts.append(f"{wrapped(heading, width)}\n\n" + _totals(results, width))
         parts += _layers(results, width)

@@ -36,6 +36,7 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "hardware": result.machine.name,
         "policies": policies(result),
         "settings": list(settings),
+        "unpriced": result.program.unpriced,
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
     }
@@ -93,9 +94,11 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         + (" (counted before the overflow)" if totals.peak_sram_bytes > machine.sram_bytes else ""),
         "where: input/weights/output while the layer runs, i in internal memory, e external",
     ]
+    unpriced = f"{wrapped(result.program.unpriced, width)}\n\n" if result.program.unpriced else ""
     body = table(_columns(result.columns, totals.total_s), width, has_total=True)
     return (
-        wrapped(heading, width)
+        unpriced
+        + wrapped(heading, width)
         + "\n\n"
         + body
         + "\n"
