@@ -15,7 +15,6 @@ from perfsim.network.arithmetic import broadcast
 from perfsim.network.layout import Copy, View
 from perfsim.network.normalization import LayerNorm
 from perfsim.network.operator import Operator, Unit, axis_index
-from perfsim.network.pooling import AvgPool, MaxPool
 from perfsim.network.work import Count, Product, Shape, Work, elements, per_element, shape_text
 
 
@@ -231,27 +230,3 @@ class LayerNormWithoutShift(LayerNorm):
             vector_ops=(*work.vector_ops, *per_element(outputs[0], 1, "scale")),
             params=(Product("layer_norm scale", (scales,)),),
         )
-
-
-def _rounded_up(shape: Shape, space: Shape) -> Shape:
-    return (*shape[:2], *space)
-
-
-@dataclass(frozen=True)
-class MaxPoolRoundedUp(MaxPool):
-    """A max_pool whose last window may stand over the edge: `space` windows along each axis."""
-
-    space: Shape = ()
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return (_rounded_up(inputs[0], self.space),)
-
-
-@dataclass(frozen=True)
-class AvgPoolRoundedUp(AvgPool):
-    """An avg_pool whose last window may stand over the edge: `space` windows along each axis."""
-
-    space: Shape = ()
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return (_rounded_up(inputs[0], self.space),)

@@ -136,21 +136,19 @@ def _softmax(call: Call) -> Value:
     return call.emit(operator(axis=call["dim"]), call["self"])
 
 
-def _pool(exact: Any, rounded_up: Any, call: Call) -> Value:
+def _pool(kind: Any, call: Call) -> Value:
     x = call["self"]
-    if to.numbers(call.get("dilation", 1)) != 1:
-        raise call.refused("its windows are dilated", "dilation 1")
     if len(x.shape) != len(call["kernel_size"]) + 2 and len(call["kernel_size"]) != 1:
         raise call.refused("its input has no batch")
-    kernel, stride = (
-        to.numbers(call["kernel_size"]),
-        to.numbers(call["stride"] or call["kernel_size"]),
+    kernel = to.numbers(call["kernel_size"])
+    pooling = kind(
+        kernel=kernel,
+        stride=to.numbers(call["stride"]) if call["stride"] else kernel,
+        padding=to.numbers(call["padding"]),
+        dilation=to.numbers(call.get("dilation", 1)),
+        ceil_mode=bool(call["ceil_mode"]),
     )
-    padding = to.numbers(call["padding"])
-    plain = exact(kernel, stride, padding)
-    if call["ceil_mode"] and plain.output_shapes((x.shape,))[0] != call.shape:
-        return call.emit(rounded_up(kernel, stride, padding, call.shape[2:]), x)
-    return call.emit(plain, x)
+    return call.emit(pooling, x)
 
 
 def _adaptive_pool(to_one: type[Operator], to_any: Any, call: Call) -> Value:
@@ -239,11 +237,8 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **{name: partial(_elementwise, name, 1) for name in ("where", "masked_fill")},
         **{name: partial(_elementwise, name, 1) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
         **{
-            f"max_pool{n}d": partial(_pool, pooling.MaxPool, tensor.MaxPoolRoundedUp)
-            for n in (1, 2, 3)
-        },
-        **{
-            f"avg_pool{n}d": partial(_pool, pooling.AvgPool, tensor.AvgPoolRoundedUp)
+            f"{kind.name}{n}d": partial(_pool, kind)
+            for kind in (pooling.MaxPool, pooling.AvgPool)
             for n in (1, 2, 3)
         },
         **{f"adaptive_avg_pool{n}d": _ADAPTIVE_AVG for n in (1, 2, 3)},
