@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError, UnknownNameError
+from perfsim.frontends.names import unique_name
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
     DOMAINS,
@@ -156,13 +157,7 @@ class Assembly:
     def _own_name(self, node: Any, position: int) -> str:
         name = node.name or next((each for each in node.output if each), "")
         name = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
-        name = name if name.strip() else f"{node.op_type}_{position}"
-        wanted, count = name, 1
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._names.add(name)
-        return name
+        return unique_name(name if name.strip() else f"{node.op_type}_{position}", self._names)
 
     def _step(self, node: Any, label: str) -> Step:
         names = list(node.input)

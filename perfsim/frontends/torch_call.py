@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from perfsim.errors import InputError, UnknownNameError
+from perfsim.frontends.names import unique_name
 from perfsim.network.graph import Node
 from perfsim.network.operator import Operator
 from perfsim.network.work import Shape, elements, total
@@ -57,12 +58,7 @@ class Builder:
 
     def unique(self, name: str) -> str:
         """`name`, with a number behind it where it is taken."""
-        chosen, number = name, 1
-        while chosen in self.names:
-            number += 1
-            chosen = f"{name}_{number}"
-        self.names.add(chosen)
-        return chosen
+        return unique_name(name, self.names)
 
     def add_input(self, name: str, shape: Shape) -> Feature:
         """A further input of the network."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from perfsim.document import Document, KeyPath
-from perfsim.errors import InputError, InvalidValueError, UnknownNameError, describe, unknown_name
+from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
 from perfsim.network.file_schema import Block
 from perfsim.network.operators import ALSO_CALLED, OPERATORS
 
@@ -68,7 +68,7 @@ class Entries:
 
     def _entry(self, value: Any, path: KeyPath) -> Entry:
         if not isinstance(value, dict) or not value:
-            raise self._error(
+            raise self._document.place(
                 InvalidValueError("", found=describe(value), expected=_ONE_OPERATOR), path
             )
         for key in ("repeat", "when"):
@@ -78,12 +78,12 @@ class Entries:
         name = next(iter(value))
         if name not in OPERATORS and name not in self._blocks:
             known = [*OPERATORS, *self._blocks]
-            raise self._error(
+            raise self._document.place(
                 unknown_name("operator", name, known, also=ALSO_CALLED), (*path, name)
             )
         if len(value) > 1:
             found = f"the keys {', '.join(value)}"
-            raise self._error(
+            raise self._document.place(
                 InvalidValueError("", found=found, expected=_ONE_OPERATOR), (*path, list(value)[1])
             )
         attributes = {} if value[name] is None else value[name]
@@ -95,22 +95,26 @@ class Entries:
         """The `layers` of a repeat or a condition."""
         for other in value:
             if other not in (key, "layers"):
-                raise self._error(unknown_name("key", other, (key, "layers")), (*path, other))
+                raise self._document.place(
+                    unknown_name("key", other, (key, "layers")), (*path, other)
+                )
         if "layers" not in value:
-            raise self._error(UnknownNameError(f"a {key} needs the key 'layers'"), (*path, key))
+            raise self._document.place(
+                UnknownNameError(f"a {key} needs the key 'layers'"), (*path, key)
+            )
         return self._list_of_layers(value["layers"], (*path, "layers"))
 
     def _list_of_layers(self, value: Any, path: KeyPath) -> list[Any]:
         if not isinstance(value, list) or not value:
             error = InvalidValueError("", found=describe(value), expected="a list of layers")
-            raise self._error(error, path)
+            raise self._document.place(error, path)
         return value
 
     def _block_use(self, block: str, attributes: Any, path: KeyPath) -> BlockUse:
         definition = self._blocks[block]
         if not isinstance(attributes, dict):
             error = InvalidValueError("", found=describe(attributes), expected="a mapping")
-            raise self._error(error, path)
+            raise self._document.place(error, path)
         parameters = dict(definition.parameters)
         name, inputs = attributes.get("name"), attributes.get("inputs")
         for key, value in attributes.items():
@@ -118,23 +122,21 @@ class Entries:
                 parameters[key] = value
             elif key not in ("name", "inputs"):
                 known = [*parameters, "name", "inputs"]
-                raise self._error(unknown_name("key", key, known), (*path, key))
+                raise self._document.place(unknown_name("key", key, known), (*path, key))
         for key, value in parameters.items():
             if value is None:
-                raise self._error(UnknownNameError(f"the parameter '{key}' is missing"), path)
+                raise self._document.place(
+                    UnknownNameError(f"the parameter '{key}' is missing"), path
+                )
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
             error = InvalidValueError("", found=describe(name), expected="a name")
-            raise self._error(error, (*path, "name"))
+            raise self._document.place(error, (*path, "name"))
         if inputs is not None and not (
             isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], str)
         ):
             error = InvalidValueError(
                 "", found=describe(inputs), expected="a list of one name: what the block reads"
             )
-            raise self._error(error, (*path, "inputs"))
+            raise self._document.place(error, (*path, "inputs"))
         layers = self._list_of_layers(definition.layers, ("blocks", block, "layers"))
         return BlockUse(block, name, inputs[0] if inputs else None, parameters, layers)
-
-    def _error(self, error: InputError, path: KeyPath) -> InputError:
-        self._document.place(error, path)
-        return error

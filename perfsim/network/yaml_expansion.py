@@ -12,6 +12,7 @@ from perfsim.errors import (
     GraphError,
     InputError,
     InvalidValueError,
+    PerfsimError,
     UnknownNameError,
     describe,
 )
@@ -115,7 +116,6 @@ class Expansion:
             chain = " -> ".join((*scope.blocks, use.block))
             raise self._document.place(GraphError(f"the blocks use each other: {chain}"), here)
         name = self._full_name(use.block, use.name, here, scope)
-        self._places[name] = path
         if use.input is not None:
             place = (*here, "inputs", 0)
             self._previous = self._find(self._worked_out(use.input, place, scope), scope, place)
@@ -151,13 +151,12 @@ class Expansion:
             error = CountError(f"the layers name more than {MAX_READS:,} inputs")
             raise self._document.place(error, path)
         name = self._full_name(operator_name, model.name, path, scope)
-        self._places[name] = path
         layer = FileLayer(name, operator_name, model, path, scope, self._previous, is_scaled)
         self.found[name] = self._previous = name
         self._layers.append(layer)
 
     def _full_name(self, kind: str, name: str | None, path: KeyPath, scope: Scope) -> str:
-        """The unique name of a layer or of a use of a block; automatic ones are numbered."""
+        """The name of a layer or of a use of a block, from now on taken; automatic ones are numbered."""
         if name is not None:
             full = scope.full_name(name)
             if full in self._places:
@@ -167,11 +166,15 @@ class Expansion:
                     expected="unique names",
                 )
                 raise self._document.place(error, path)
-            return full
+        else:
+            full = self._automatic_name(f"{scope.prefix}{kind}")
+        self._places[full] = path
+        return full
+
+    def _automatic_name(self, kind: str) -> str:
         while True:
-            key = f"{scope.prefix}{kind}"
-            self._automatic[key] = self._automatic.get(key, 0) + 1
-            full = f"{key}_{self._automatic[key]}"
+            self._automatic[kind] = self._automatic.get(kind, 0) + 1
+            full = f"{kind}_{self._automatic[kind]}"
             if full not in self._places and full not in self._given:
                 return full
 
@@ -191,10 +194,9 @@ class Expansion:
             raise self._document.place(error, (*path, "repeat"))
         return rounds
 
-    def _wrong(self, value: object, expected: str, path: KeyPath) -> InputError:
+    def _wrong(self, value: object, expected: str, path: KeyPath) -> PerfsimError:
         error = InvalidValueError("", found=describe(value), expected=expected)
-        self._document.place(error, path)
-        return error
+        return self._document.place(error, path)
 
     def _worked_out(self, value: Any, path: KeyPath, scope: Scope) -> Any:
         """`value` with the expressions in it replaced by their values."""
