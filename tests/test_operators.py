@@ -56,6 +56,7 @@ from perfsim.network.pooling import (
 )
 from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.quantization import Dequantize, Quantize
 from perfsim.network.resize import ResizeLinear, ResizeNearest
 from perfsim.network.transformer import LearnedAdd, LearnedScale, LearnedTokens, Roll
 from perfsim.network.work import elements, total
@@ -64,6 +65,8 @@ IMAGE = (1, 3, 32, 32)
 
 # operator, input shapes, output shape, MACs, vector operations, parameters: worked by hand
 BY_HAND = [
+    (Quantize(bits=4), [IMAGE], IMAGE, 0, 4 * 3072, 0),
+    (Dequantize(), [IMAGE], IMAGE, 0, 2 * 3072, 0),
     (Conv(channels=16, kernel=3), [IMAGE], (1, 16, 32, 32), 442_368, 0, 448),
     (Conv(channels=16, kernel=3, bias=False), [IMAGE], (1, 16, 32, 32), 442_368, 0, 432),
     (Conv(channels=16, kernel=3, stride=2), [IMAGE], (1, 16, 16, 16), 110_592, 0, 448),
