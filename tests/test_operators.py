@@ -127,7 +127,16 @@ BY_HAND = [
         [(1, 3, 8), (1, 5, 4), (1, 5, 6)],
         (1, 3, 12),
         60 * 2 + 60 * 3,
-        60 * 6,
+        60 * (6 + 1),
+        0,
+    ),
+    (
+        # heads as an axis: 6 of the query share 2 of key and value; the mask is the same for all heads
+        Attention(heads=1),
+        [(2, 6, 3, 8), (2, 2, 5, 8), (2, 2, 5, 4), (2, 1, 3, 5)],
+        (2, 6, 3, 4),
+        2 * 6 * 15 * (8 + 4),
+        2 * 6 * 15 * (6 + 1),
         0,
     ),
     (

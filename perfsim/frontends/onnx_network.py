@@ -20,18 +20,17 @@ from perfsim.frontends.onnx_constants import (
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
     STRING,
-    Declared,
     Inference,
     Step,
     Value,
     constant,
     empty,
     first_line,
-    holding,
     params_of,
 )
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.frontends.tensor_operators import Declared, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (
