@@ -115,9 +115,18 @@ def test_attention(batch, queries, keys, key_size, value_size, kv_heads, shared_
         (batch, keys, kv_heads * key_size),
         (batch, keys, kv_heads * value_size),
     )
-    expected = ((batch, queries, heads * value_size), macs, 6 * scores, 0)
-    assert counted(Attention(heads, kv_heads), *shapes) == expected
-    assert counted(Attention(heads, kv_heads, causal=True), *shapes) == expected
+    output, masked = (batch, queries, heads * value_size), 6 * scores + scores
+    assert counted(Attention(heads, kv_heads), *shapes) == (output, macs, 6 * scores, 0)
+    assert counted(Attention(heads, kv_heads, causal=True), *shapes) == (output, macs, masked, 0)
+    # the same with the heads as an axis
+    split = (
+        (batch, heads, queries, key_size),
+        (batch, kv_heads, keys, key_size),
+        (batch, kv_heads, keys, value_size),
+    )
+    output = (batch, heads, queries, value_size)
+    assert counted(Attention(1), *split) == (output, macs, 6 * scores, 0)
+    assert counted(Attention(1), *split, (queries, keys)) == (output, macs, masked, 0)
 
 
 def test_attention_as_its_parts():

@@ -54,9 +54,9 @@ from perfsim.network.pooling import (
     GlobalMaxPool,
     MaxPool,
 )
+from perfsim.network.quantization import Dequantize, Quantize
 from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
-from perfsim.network.quantization import Dequantize, Quantize
 from perfsim.network.resize import ResizeLinear, ResizeNearest
 from perfsim.network.transformer import LearnedAdd, LearnedScale, LearnedTokens, Roll
 from perfsim.network.work import elements, total
@@ -130,7 +130,16 @@ BY_HAND = [
         [(1, 3, 8), (1, 5, 4), (1, 5, 6)],
         (1, 3, 12),
         60 * 2 + 60 * 3,
-        60 * 6,
+        60 * (6 + 1),
+        0,
+    ),
+    (
+        # heads as an axis: 6 of the query share 2 of key and value; the mask is the same for all heads
+        Attention(heads=1),
+        [(2, 6, 3, 8), (2, 2, 5, 8), (2, 2, 5, 4), (2, 1, 3, 5)],
+        (2, 6, 3, 4),
+        2 * 6 * 15 * (8 + 4),
+        2 * 6 * 15 * (6 + 1),
         0,
     ),
     (

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.tensor_operators import Declared, LayerNormWithoutShift, worked
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.normalization import (
@@ -41,11 +42,6 @@ class Made(NamedTuple):
 
 
 Maker = Callable[[Step], Made | None]
-
-
-def worked(inner: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...]) -> Declared:
-    """`inner` with its work on inputs of other shapes than the node's, and outputs of these `shapes`."""
-    return Declared(inner.name, inner.unit, shapes, inner.work(inputs, inner.output_shapes(inputs)))
 
 
 def without_params(operator: Operator, inputs: tuple[Shape, ...]) -> Declared:
@@ -248,14 +244,10 @@ def _group_norm(step: Step) -> Made:
 def _layer_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
-    if step.has(2) and axes < len(shape):
-        return Made(LayerNorm(axes))
-    inner = LayerNorm(axes, affine=step.has(2))
-    work = inner.work(((1, *shape),), ((1, *shape),))
-    if not step.has(2):
-        scale = Product("layer_norm scale", ((elements(shape[-axes:]), "elements"),))
-        work = Work((), (*work.vector_ops, *per_element(shape, 1, "scale")), (scale,))
-    return Made(Declared(inner.name, inner.unit, (shape,), work))
+    operator = LayerNorm(axes) if step.has(2) else LayerNormWithoutShift(axes)
+    if axes < len(shape):
+        return Made(operator)
+    return Made(worked(operator, ((1, *shape),), (shape,)))
 
 
 def _rms_norm(step: Step) -> Made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,36 +12,7 @@ import onnx
 from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
 from perfsim.frontends.onnx_types import STRING, params_of
-from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Shape, Work, elements
-
-NO_WORK = Work()
-
-
-@dataclass(frozen=True)
-class Declared(Operator):
-    """An operator with the shapes that ONNX gives its outputs, and with counts worked out for them.
-
-    For what has no exact counterpart among perfsim's operators, or one that reads constants as well.
-
-    Attributes:
-        name, unit: as the table shows it, and what executes it.
-        shapes: of the outputs.
-        counts: what it costs.
-    """
-
-    name: str  # type: ignore[misc]  # each node brings its own
-    unit: Unit = Unit.COPY  # type: ignore[misc]
-    shapes: tuple[Shape, ...] = ()
-    counts: Work = NO_WORK
-    cost: ClassVar[str] = "the counts that the ONNX reader works out for its shapes"
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return self.shapes
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return self.counts
+from perfsim.network.work import Shape, elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,17 +257,6 @@ def _fixed(tensor_type: Any) -> Shape | None:
     if not all(each.HasField("dim_value") for each in sizes):
         return None
     return tuple(each.dim_value for each in sizes)
-
-
-def holding(
-    operator: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...], held: int
-) -> Declared:
-    """`operator` with the `held` trained numbers that it reads beside its inputs as parameters of its own."""
-    work = operator.work(inputs, shapes[:1])
-    params = (Product("constants", ((held, "numbers"),)),) if held else ()
-    counts = Work(work.macs, work.vector_ops, (*work.params, *params))
-    shown = tuple(shape for shape in shapes if elements(shape))
-    return Declared(operator.name, operator.unit, shown, counts)
 
 
 def declared_shape(info: Any, bound: Mapping[str, int]) -> tuple[Shape | None, int]:

@@ -19,7 +19,6 @@ from perfsim.frontends.onnx_constants import (
 )
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
-    Declared,
     Inference,
     Step,
     Value,
@@ -27,13 +26,13 @@ from perfsim.frontends.onnx_graph import (
     declared_shape,
     empty,
     first_line,
-    holding,
 )
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
 from perfsim.frontends.onnx_quantized import dequantized
 from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.frontends.onnx_weights import Weights, shown_source
+from perfsim.frontends.tensor_operators import Declared, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from perfsim.errors import InvalidValueError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
 from perfsim.frontends.onnx_constants import DOMAINS
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_graph import Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
 from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
+from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
-from perfsim.network.arithmetic import broadcast
 from perfsim.network.elementwise import (
     HardTanh,
     LeakyRelu,
@@ -25,6 +25,7 @@ from perfsim.network.elementwise import (
     Silu,
     Softmax,
 )
+from perfsim.network.matrix import Attention
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import Product, Work, elements, per_element
 
@@ -44,11 +45,7 @@ def _elementwise(name: str, ops: int, *reads: int) -> Maker:
     """`ops` operations for each element of the output, on the inputs at `reads`, all unless given."""
 
     def make(step: Step) -> Made:
-        taken = reads or tuple(range(len(step.inputs)))
-        inferred = step.inferred[0] if step.inferred else None
-        shape = inferred or broadcast(tuple(step.shape(position) for position in taken))
-        work = Work(vector_ops=per_element(shape, ops, name))
-        return Made(Declared(name, Unit.VECTOR, (shape,), work), taken)
+        return Made(Elementwise(name, ops), reads or tuple(range(len(step.inputs))))
 
     return make
 
@@ -85,36 +82,27 @@ def _prelu(step: Step) -> Made:
     per_channel = slopes.shape[-len(shape) + 1 :] == (shape[1:2] + (1,) * (len(shape) - 2))
     if slopes.is_weight and len(shape) > 1 and per_channel and elements(slopes.shape) == shape[1]:
         return Made(Prelu())
-    work = Work(vector_ops=per_element(shape, 2, "multiply, select"))
-    return Made(Declared("prelu", Unit.VECTOR, (shape,), work), (0, 1))
+    return Made(Elementwise("prelu", 2), (0, 1))
 
 
 def _attention(step: Step) -> Made:
-    """Both products, and scale, mask and softmax on each score, also with the keys and values of earlier tokens."""
-    query, key, value = step.shape(0), step.shape(1), step.shape(2)
-    shapes = step.all_outputs()
-    if len(query) == 4:
-        batch, heads, queries, size = query
-        keys, value_size = key[2], value[3]
-    else:
-        heads, shared = step.integer("q_num_heads", 1), step.integer("kv_num_heads", 1)
-        batch, queries, features = query
-        keys, size, value_size = key[1], features // max(heads, 1), value[2] // max(shared, 1)
+    """Attention whose heads are an axis, or an attribute; the keys and values of earlier tokens come first."""
+    inputs = [step.shape(position) for position in range(3)]
+    heads, kv_heads = 1, None
+    if len(inputs[0]) != 4:
+        heads, kv_heads = step.integer("q_num_heads", 1), step.integer("kv_num_heads", 1)
+        if min(heads, kv_heads) < 1:
+            raise InvalidValueError(
+                "", found=f"{min(heads, kv_heads)} heads", expected="at least 1"
+            )
     if step.has(4):
-        keys += step.shape(4)[2]
-    scores = (
-        *((batch, "images"), (heads, "heads")),
-        *((queries, "queries"), (keys, "keys")),
-    )
-    work = Work(
-        macs=(
-            Product("query times key", (*scores, (size, "features of a head"))),
-            Product("scores times value", (*scores, (value_size, "features of a head"))),
-        ),
-        vector_ops=(Product("scale and softmax", (*scores, (6 + step.has(3), "operations each"))),),
-    )
+        earlier = step.shape(4)[2]
+        inputs[1:] = [(*each[:-2], each[-2] + earlier, each[-1]) for each in inputs[1:]]
+    if step.has(3):
+        inputs.append((inputs[0][-2], inputs[1][-2]))
+    operator = Attention(heads, kv_heads, causal=bool(step.integer("is_causal", 0)))
     reads = tuple(position for position in range(len(step.inputs)) if step.has(position))
-    return Made(Declared("attention", Unit.MATRIX, shapes, work), reads)
+    return Made(worked(operator, tuple(inputs), step.all_outputs()), reads)
 
 
 def _einsum(step: Step) -> Made:
@@ -126,19 +114,21 @@ def _einsum(step: Step) -> Made:
         raise InvalidValueError(
             "", found=f"the equation '{equation}'", expected="one or two terms without '...'"
         )
-    sizes = {
-        label: size
-        for term, shape in zip(terms, shapes, strict=True)
-        for label, size in zip(term, shape, strict=True)
-    }
+    letters = "".join(terms)
+    result = equation.partition("->")[2] if "->" in equation else _once(letters)
+    if len(terms) == 2:
+        return Made(Einsum(terms[0], terms[1], result), (0, 1))
+    sizes = dict(zip(letters, shapes[0], strict=True))
     shape = step.output()
     factors = tuple((size, f"along {label}") for label, size in sizes.items())
-    if len(terms) == 2:
-        work = Work(macs=(Product("matrix product", factors),))
-        return Made(Declared("einsum", Unit.MATRIX, (shape,), work), (0, 1))
     added = (Product("additions", factors),) if elements(shape) < elements(shapes[0]) else ()
     unit = Unit.VECTOR if added else Unit.COPY
     return Made(Declared("einsum", unit, (shape,), Work(vector_ops=added)))
+
+
+def _once(letters: str) -> str:
+    """The axes of a result that the equation does not name: those that stand in it once, sorted."""
+    return "".join(sorted(letter for letter in letters if letters.count(letter) == 1))
 
 
 def _priced(name: str, per_input: int, per_target: int, *reads: int) -> Maker:

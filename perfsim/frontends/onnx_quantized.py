@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from perfsim.errors import InvalidValueError, ShapeError
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
-from perfsim.frontends.onnx_graph import Declared, Step, Value
+from perfsim.frontends.onnx_graph import Step, Value
 from perfsim.frontends.onnx_types import FLOAT, UINT8, bits_of, is_fraction
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.convolution import FullyConnected
 from perfsim.network.layout import Concat

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from perfsim.errors import InputError, UnknownNameError
 from perfsim.frontends.names import unique_name
+from perfsim.frontends.tensor_operators import holding
 from perfsim.network.graph import Node
 from perfsim.network.operator import Operator
 from perfsim.network.work import Shape, elements, total
@@ -121,6 +122,14 @@ class Call:
         """Say that `count` of its parameters are those of the layer `owner`, which counts them."""
         node = self.builder.nodes[self.counting]
         self.builder.nodes[self.counting] = replace(node, shared=(*node.shared, (owner, count)))
+
+    def combine(self, operator: Operator, values: Sequence[Any]) -> Feature:
+        """One more node, of tensors among which there may be constants; other arguments are passed over."""
+        inputs, constants, params = self.operands(values)
+        if not constants:
+            return self.emit(operator, *inputs)
+        shapes = (*(each.shape for each in inputs), *constants)
+        return self.emit(holding(operator, shapes, (self.shape,), params), *inputs)
 
     def feature(self, value: Feature | Constant) -> Feature:
         """`value` as a feature map: a buffer becomes an input of the network, a parameter cannot."""

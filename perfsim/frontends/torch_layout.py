@@ -9,6 +9,7 @@ from typing import Any
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
 from perfsim.network import layout
+from perfsim.network.operator import Unit
 from perfsim.network.work import Shape
 
 SAME = (
@@ -74,7 +75,7 @@ def copied(name: str, call: Call) -> Value:
     x: Feature = call[next(iter(call.arguments))]
     if name == "expand" and x.shape == call.shape:
         return x
-    return call.emit(tensor.Copied(name, call.shape), x)
+    return call.emit(tensor.Declared(name, Unit.COPY, (call.shape,)), x)
 
 
 def _order(call: Call, order: list[int]) -> Value:
@@ -106,13 +107,10 @@ def transpose(call: Call) -> Value:
 
 def concat(call: Call) -> Value:
     """Tensors one after another along an axis."""
-    inputs, shapes, params = call.operands(call["tensors"])
-    axis = call["dim"] % len(call.shape)
-    if len(inputs) == 1 and not shapes:
+    inputs, constants, _ = call.operands(call["tensors"])
+    if len(inputs) == 1 and not constants:
         return inputs[0]
-    if axis == 1 and not shapes:
-        return call.emit(layout.Concat(), *inputs)
-    return call.emit(tensor.Joined(axis, shapes, params), *inputs)
+    return call.combine(layout.Concat(call["dim"] % len(call.shape)), call["tensors"])
 
 
 def stack(call: Call) -> Value:
@@ -120,7 +118,7 @@ def stack(call: Call) -> Value:
     axis = call["dim"] % len(call.shape)
     one = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
     parts = [call.emit(tensor.Reshaped(one), each) for each in call["tensors"]]
-    return call.emit(tensor.Joined(axis), *parts) if len(parts) > 1 else parts[0]
+    return call.emit(layout.Concat(axis), *parts) if len(parts) > 1 else parts[0]
 
 
 def _part(call: Call, axis: int, start: int, stop: int, step: int = 1) -> Feature:
@@ -217,7 +215,7 @@ def index(call: Call) -> Value:
     inputs, shapes, _ = call.operands([call["self"], *indices])
     if not isinstance(call["self"], Feature) and shapes:
         raise call.refused("it picks from trained elements", "embedding")
-    return call.emit(tensor.Copied(call.op, call.shape), *inputs)
+    return call.emit(tensor.Declared(call.op, Unit.COPY, (call.shape,)), *inputs)
 
 
 def blank(call: Call) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends.torch_call import Call, Constant, Feature, Value
 from perfsim.network.convolution import FullyConnected
-from perfsim.network.matrix import Linear, Matmul
+from perfsim.network.matrix import Attention, Linear, Matmul
 
 
 def linear(call: Call) -> Value:
@@ -60,8 +60,9 @@ def attention(call: Call) -> Value:
     """Attention whose heads are an axis."""
     if call["dropout_p"]:
         raise call.refused("it drops scores at inference", "dropout_p of 0")
-    mask = call["attn_mask"]
-    masks, _, params = call.operands([] if mask is None else [mask])
-    masked = mask is not None or bool(call["is_causal"])
-    operator = tensor.HeadsAttention(masked=masked, mask_params=params)
-    return call.emit(operator, call["query"], call["key"], call["value"], *masks)
+    operands = [call["query"], call["key"], call["value"]]
+    if call["attn_mask"] is not None:
+        operands.append(call["attn_mask"])
+    if len(call.shape) < 3:
+        raise call.refused("its inputs have no batch", "heads x tokens x features")
+    return call.combine(Attention(heads=1, causal=bool(call["is_causal"])), operands)

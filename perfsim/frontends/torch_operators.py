@@ -13,7 +13,7 @@ from perfsim.frontends import torch_matrix as matrix
 from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
 from perfsim.network import normalization, pooling, recurrent, reduction, resize
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv
-from perfsim.network.operator import Operator
+from perfsim.network.operator import Operator, Unit
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import elements
 
@@ -28,9 +28,8 @@ def _one(name: str, call: Call) -> Value:
 
 def _elementwise(name: str, ops: int, call: Call) -> Value:
     """All tensors stretched to one shape, `ops` operations each."""
-    inputs, shapes, params = call.operands(list(call.arguments.values()))
     extra = 1 if call.get("alpha", 1) != 1 else 0
-    return call.emit(tensor.Elementwise(name, ops + extra, shapes, params), *inputs)
+    return call.combine(tensor.Elementwise(name, ops + extra), list(call.arguments.values()))
 
 
 def _arithmetic(name: str, call: Call) -> Value:
@@ -60,8 +59,7 @@ def _prelu(call: Call) -> Value:
     x, slopes = call["self"], call.weight("weight")
     if slopes is not None and len(x.shape) > 1 and elements(slopes.shape) == x.shape[1]:
         return _one("prelu", call)
-    params = slopes.params if slopes else 0
-    return call.emit(tensor.Elementwise("prelu", 2, (), params), x)
+    return call.combine(tensor.Elementwise("prelu", 2), [x, slopes])
 
 
 def _conv(call: Call) -> Value:
@@ -191,7 +189,7 @@ def _recurrent(kind: Any, call: Call) -> Value:
     shape = states[0].shape
 
     def last_output() -> Value:
-        return call.emit(tensor.Copied("last_state", shape), *layers)
+        return call.emit(tensor.Declared("last_state", Unit.COPY, (shape,)), *layers)
 
     def last_cell() -> Value:
         raise call.refused("its last cell state is read", "its output or its last hidden state")
