@@ -12,6 +12,7 @@ from enum import Enum
 from perfsim.fusion import Draft, Fused, fuse
 from perfsim.garbage import collection_paused
 from perfsim.network.graph import Network
+from perfsim.network.operator import Operator
 from perfsim.network.work import LARGEST_COUNT, Count, Shape, elements, too_large, total
 from perfsim.per_object import per_object
 
@@ -51,7 +52,7 @@ class Layer:
     """One row of the table: an operator with what is fused behind it.
 
     Attributes:
-        name, op: of the node that the layer was made from.
+        name, op, operator: of the node that the layer was made from.
         macs, vector_ops, params: exact counts as sums of products.
         tied: weights that it reads too, but that count as the parameters of another layer.
         reads, writes, weights: indices into `Program.tensors`. A view writes what it reads.
@@ -63,6 +64,7 @@ class Layer:
 
     name: str
     op: str
+    operator: Operator
     macs: Count
     vector_ops: Count
     params: Count
@@ -180,6 +182,7 @@ class _Assembly:
         layer = Layer(
             name=node.name,
             op=node.operator.name,
+            operator=node.operator,
             macs=draft.work.macs,
             vector_ops=draft.work.vector_ops,
             params=draft.work.params,

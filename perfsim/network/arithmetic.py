@@ -33,6 +33,7 @@ def broadcast(shapes: tuple[Shape, ...]) -> Shape:
 class _Arithmetic(Operator):
     """All inputs combined element by element, stretched to one shape."""
 
+    works_in_place: ClassVar[bool] = True
     inputs_allowed: ClassVar[tuple[int, int | None]] = (2, None)
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:

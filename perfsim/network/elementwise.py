@@ -18,6 +18,7 @@ class Function(Operator):
     """A function of each element; the subclasses say which, and what it costs."""
 
     exit: ClassVar[Exit] = Exit.ACTIVATION
+    works_in_place: ClassVar[bool] = True
     ops_per_element: ClassVar[int]
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
@@ -201,6 +202,7 @@ class Softmax(Operator):
     """
 
     name: ClassVar[str] = "softmax"
+    works_in_place: ClassVar[bool] = True
     cost: ClassVar[str] = "5 per element (max, subtract, exp, sum, divide)"
 
     axis: Whole = 1

@@ -56,6 +56,9 @@ class Concat(Copy):
 
     axis: Whole = 1
 
+    def joined_along(self) -> int | None:
+        return self.axis
+
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         first = inputs[0]
         axis = axis_index(self.axis, len(first))

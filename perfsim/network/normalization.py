@@ -29,6 +29,7 @@ class BatchNorm(Operator):
     name: ClassVar[str] = "batch_norm"
     exit: ClassVar[Exit] = Exit.NORMALIZATION
     free_on_matrix_exit: ClassVar[bool] = True
+    works_in_place: ClassVar[bool] = True
     cost: ClassVar[str] = "2 per element (scale, shift)"
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:

@@ -52,6 +52,7 @@ class Operator(ABC):
         free_on_matrix_exit: whether the matrix unit's way out applies it at no cost.
         enters: whether the layers that read what it gives apply it on their way in.
         selects: whether it only chooses among the elements that it reads (copies and views do anyway).
+        works_in_place: whether its output may be written over an input of the same size.
         cost: one sentence on what it costs and why, for the table of operators.
         inputs_allowed: (least, most) number of inputs; most None means any number.
     """
@@ -62,6 +63,7 @@ class Operator(ABC):
     free_on_matrix_exit: ClassVar[bool] = False
     enters: ClassVar[bool] = False
     selects: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = False
     cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
 
@@ -74,6 +76,10 @@ class Operator(ABC):
 
     def output_bits(self) -> int | None:
         """Bits per element of what it writes, where the operator decides that."""
+        return None
+
+    def joined_along(self) -> int | None:
+        """The axis along which it lays its inputs one behind the other, if that is all that it does."""
         return None
 
     @abstractmethod

@@ -14,6 +14,8 @@ from perfsim.network.work import Product, Shape, Work, elements, per_element, sh
 class _Learned(Operator):
     """Combined element by element with a trained tensor, which stretches to the input's shape."""
 
+    works_in_place: ClassVar[bool] = True
+
     shape: Wholes
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
