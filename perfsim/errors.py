@@ -104,6 +104,10 @@ class OutputError(PerfsimError):
     """A result could not be written."""
 
 
+class MemoryTooSmallError(InputError):
+    """The internal memory cannot hold even the smallest parts that a layer works on."""
+
+
 class MissingExtraError(PerfsimError):
     """An optional dependency is not installed."""
 

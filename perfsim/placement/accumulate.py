@@ -33,8 +33,10 @@ class Accumulate:
         "nothing is freed, weights move in and out, an overflow sends all to DDR (published rule)"
     )
 
-    def place(self, program: Program, sram_bytes: int) -> Placement:
-        """The placement of `program` under the published rule, on `sram_bytes`."""
+    def place(
+        self, program: Program, sram_bytes: int, *, double_buffered: bool = False
+    ) -> Placement:
+        """The placement of `program` under the published rule, on `sram_bytes`; it knows no tiles."""
         walk = _Walk(program, sram_bytes)
         for position in range(len(program.layers)):
             walk.step(position)
@@ -51,14 +53,21 @@ class Accumulate:
             sram_used_bytes=np.array(walk.used_bytes, dtype=np.int64),
             ddr_read_bytes=per_layer(moves.layer, moves.read_bytes, touches.layers),
             ddr_write_bytes=per_layer(moves.layer, moves.write_bytes, touches.layers),
+            kept_bytes=np.zeros(touches.layers, dtype=np.int64),
+            tile_bytes=np.zeros(touches.layers, dtype=np.int64),
+            prefetch_bytes=np.zeros(touches.layers, dtype=np.int64),
+            pinned=np.zeros(len(program.tensors), dtype=bool),
         )
 
-    def resident(self, program: Program, placement: Placement, position: int) -> list[int]:
+    def in_use(
+        self, program: Program, placement: Placement, position: int
+    ) -> list[tuple[str, int]]:
         """What the rule has in memory at the layer at `position`, before an overflow."""
         walk = _Walk(program, placement.sram_bytes)
         for earlier in range(position + 1):
             walk.step(earlier)
-        return walk.in_use
+        tensors = [program.tensors[index] for index in walk.in_use]
+        return [(f"'{tensor.name}'", tensor.bytes) for tensor in tensors]
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """What the rule counts at the layer at `position`."""

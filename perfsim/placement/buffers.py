@@ -176,12 +176,12 @@ class _Sharing:
             if sum(self._buffer[each] is buffer for each in dict.fromkeys(layer.reads)) > 1:
                 continue
             covers = self._offset[index] == 0 and self._program.tensors[index].bytes == buffer.bytes
-            if covers and kinds == {Kind.FEATURE_MAP} and buffer.last == position:
-                if own.bytes == buffer.bytes:
-                    buffer.members.append(output)
-                    buffer.last = own.last
-                    self._buffer[output] = buffer
-                    return
+            dies = kinds == {Kind.FEATURE_MAP} and buffer.last == position
+            if covers and dies and own.bytes == buffer.bytes:
+                buffer.members.append(output)
+                buffer.last = own.last
+                self._buffer[output] = buffer
+                return
 
     def _result(self) -> Buffers:
         distinct = list({id(each): each for each in self._buffer.values()}.values())

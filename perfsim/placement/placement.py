@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -11,6 +12,8 @@ from perfsim.network.work import total
 from perfsim.per_object import per_object
 
 if TYPE_CHECKING:
+    from perfsim.placement.plan import Spans
+    from perfsim.placement.tiling import Tiling
     from perfsim.program import Program
 
 Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -28,7 +31,13 @@ class Placement:
             those of `Touches`.
         moves: every transfer between internal and external memory.
         sram_used_bytes: internal memory in use while each layer runs, shape (layers,).
-        ddr_read_bytes, ddr_write_bytes: the sums of the moves per layer, shape (layers,).
+        ddr_read_bytes, ddr_write_bytes: the sums of the moves per layer, shape (layers,); of the first inference.
+        kept_bytes: what later inferences read less, since it is there still, shape (layers,).
+        tile_bytes: of `sram_used_bytes`, what tensors pass through that lie outside, shape (layers,).
+        prefetch_bytes: of each layer's weights, what can come in while the layer before it runs, shape (layers,).
+        pinned: whether each tensor is a weight that stays between inferences, shape (tensors,).
+        spans: when feature maps lie in internal memory; None where the policy keeps no plan of it.
+        tilings: how the layers run that do not move each operand just once, by position.
     """
 
     policy: str
@@ -38,6 +47,12 @@ class Placement:
     sram_used_bytes: Counts
     ddr_read_bytes: Counts
     ddr_write_bytes: Counts
+    kept_bytes: Counts
+    tile_bytes: Counts
+    prefetch_bytes: Counts
+    pinned: Flags
+    spans: Spans | None = None
+    tilings: Mapping[int, Tiling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +82,21 @@ class PlacementPolicy(Protocol):
     name: str
     rule: str
 
-    def place(self, program: Program, sram_bytes: int) -> Placement:
-        """The placement of `program` in `sram_bytes` of internal memory."""
+    def place(
+        self, program: Program, sram_bytes: int, *, double_buffered: bool = False
+    ) -> Placement:
+        """The placement of `program` in `sram_bytes` of internal memory.
+
+        double_buffered: whether every tile has a second buffer, into which the next one is read.
+        """
         ...
 
-    def resident(self, program: Program, placement: Placement, position: int) -> list[int]:
-        """The tensors that take internal memory while the layer at `position` runs.
+    def in_use(
+        self, program: Program, placement: Placement, position: int
+    ) -> list[tuple[str, int]]:
+        """(what, bytes) of everything that takes internal memory while the layer at `position` runs.
 
-        Their bytes add up to the placement's `sram_used_bytes` there.
+        The bytes add up to the placement's `sram_used_bytes` there.
         """
         ...
 

@@ -133,9 +133,9 @@ def _memory(result: Result, position: int) -> list[Row]:
         if columns[name][position]:
             rows.append(("memory", name, "", "", columns[name][position]))
     used = columns["sram_used_bytes"][position]
-    resident = result.placement_policy.resident(result.program, result.placement, position)
-    in_use = _sum_of([f"'{tensors[index].name}'" for index in resident])
-    sizes_in_use = _sum_of([str(tensors[index].bytes) for index in resident])
+    resident = result.placement_policy.in_use(result.program, result.placement, position)
+    in_use = _sum_of([what for what, _ in resident])
+    sizes_in_use = _sum_of([str(size) for _, size in resident])
     rows.append(("memory", "sram_used_bytes", in_use, sizes_in_use, used))
     here = moves.layer == position
     for name, sizes in (

@@ -1,0 +1,286 @@
+"""From what a policy decides to a placement: what moves, what is in use, tile by tile where a layer does not fit.
+
+A policy decides which feature maps lie whole in internal memory while which layer runs. Everything else follows here,
+for all policies alike: the operands that stay external, and the weights, are streamed through the memory that is left,
+in tiles where they do not fit (`tiling`); weights are held as a whole where there is room; and free memory takes
+the next layer's weights in advance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsim.errors import MemoryTooSmallError
+from perfsim.per_object import per_object
+from perfsim.placement.buffers import buffers_of
+from perfsim.placement.operands import flags, operands_of
+from perfsim.placement.placement import Counts, Flags, Moves, Placement, per_layer, touches_of
+
+if TYPE_CHECKING:
+    from perfsim.placement.tiling import Tiling
+    from perfsim.program import Layer, Program
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """When buffers lie in internal memory: arrays of shape (spans,), both layers included.
+
+    A buffer may have several spans, which do not overlap.
+    """
+
+    buffer: Counts
+    first: Counts
+    last: Counts
+
+    def bytes_in_use(self, program: Program) -> Counts:
+        """Bytes that the spans take at each layer, shape (layers,)."""
+        sizes = buffers_of(program).bytes[self.buffer]
+        changes = np.zeros(len(program.layers) + 1, dtype=np.int64)
+        np.add.at(changes, self.first, sizes)
+        np.subtract.at(changes, self.last + 1, sizes)
+        return np.cumsum(changes)[:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a policy decides. Flags of touches are of shape (touches,), those of `Touches`.
+
+    Attributes:
+        resident: whether a feature map lies whole in internal memory while the layer runs.
+        arrives: whether a resident feature map is read from external memory by the layer first.
+        leaves: whether a resident feature map is written to external memory by the layer as well.
+        spans: when the buffers of the resident feature maps take memory.
+        pinned: for each tensor of the program whether it is a weight that stays between inferences.
+    """
+
+    resident: Flags
+    arrives: Flags
+    leaves: Flags
+    spans: Spans
+    pinned: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """What passes through memory in parts, per program: arrays of shape (layers,) unless said.
+
+    Attributes:
+        streams: of shape (touches,): whether the touch moves unless it is resident (a joined concatenation's do not).
+        operand_bit: of shape (touches,): 1, 2 or 4 for the operands of a layer with loops, else 0.
+        row_bytes: of shape (touches,): the innermost row of a tensor of a layer without loops: what it streams by.
+        least_bytes: of shape (layers, 8): `Operands.least_bytes`; 0 for layers without loops.
+        weight_bit: of the operand that holds weights; 0 for none.
+        weight_bytes: all weights of each layer.
+    """
+
+    streams: Flags
+    operand_bit: Counts
+    row_bytes: Counts
+    least_bytes: Counts
+    weight_bit: Counts
+    weight_bytes: Counts
+
+
+@per_object
+def streams_of(program: Program) -> Streams:
+    """The streams of `program`; made once per program."""
+    touches, operands = touches_of(program), operands_of(program)
+    layers = len(program.layers)
+    bit = np.zeros(len(touches.layer), dtype=np.int64)
+    least = np.zeros((layers, 8), dtype=np.int64)
+    weight_bit = np.zeros(layers, dtype=np.int64)
+    for position, each in operands.items():
+        least[position] = each.least_bytes
+        weight_bit[position] = 0 if each.weight is None else 1 << each.weight
+        for number, indices in enumerate(each.touches):
+            bit[list(indices)] = 1 << number
+    rows = [
+        -(-program.tensors[index].bits * width // 8)
+        for position, layer in enumerate(program.layers)
+        for index, width in ([] if layer.is_view else _rows(layer))
+    ]
+    without_loops = np.ones(layers, dtype=bool)
+    without_loops[list(operands)] = False
+    return Streams(
+        streams=~touches.is_weight & ~buffers_of(program).joined[touches.layer],
+        operand_bit=bit,
+        row_bytes=np.where(without_loops[touches.layer], np.array(rows, dtype=np.int64), 0),
+        least_bytes=least,
+        weight_bit=weight_bit,
+        weight_bytes=per_layer(
+            touches.layer, np.where(touches.is_weight, touches.bytes, 0), layers
+        ),
+    )
+
+
+def _rows(layer: Layer) -> list[tuple[int, int]]:
+    """(tensor, elements of an innermost row) of a layer's touches, in their order; weights stream by the element."""
+    shapes = dict(zip(layer.reads, layer.input_shapes, strict=True))
+    rows = [(index, shape[-1] if shape else 1) for index, shape in shapes.items()]
+    outputs = zip(layer.writes, layer.output_shapes, strict=True)
+    rows += [(index, shape[-1] if shape else 1) for index, shape in outputs]
+    return rows + [(index, 1) for index in layer.weights]
+
+
+def placement_of(
+    program: Program, choice: Choice, sram_bytes: int, policy: str, *, double_buffered: bool = False
+) -> Placement:
+    """The placement that `choice` comes to in `sram_bytes`.
+
+    double_buffered: whether every tile has a second buffer, into which the next one is read.
+
+    Raises MemoryTooSmallError where a layer's smallest tiles do not fit.
+    """
+    return _Filling(program, choice, sram_bytes, double_buffered=double_buffered).placement(policy)
+
+
+class _Filling:
+    """Fills the memory that the resident feature maps leave, layer by layer."""
+
+    def __init__(
+        self, program: Program, choice: Choice, sram_bytes: int, *, double_buffered: bool
+    ) -> None:
+        touches, streams = touches_of(program), streams_of(program)
+        self._program, self._choice, self._sram_bytes = program, choice, sram_bytes
+        self._touches, self._streams = touches, streams
+        self._double_buffered = double_buffered
+        external = streams.streams & ~choice.resident
+        is_weight, is_write, sizes = touches.is_weight, touches.is_write, touches.bytes
+        self._reads = np.where(is_weight | choice.arrives | (external & ~is_write), sizes, 0)
+        self._writes = np.where(choice.leaves | (external & is_write), sizes, 0)
+        self._kept = np.where(choice.pinned[touches.tensor], sizes, 0)
+        self._weights = streams.weight_bytes - self._per_layer(self._kept)  # that come from outside
+        occupied = choice.spans.bytes_in_use(program) + int(self._kept.sum())
+        self._free = sram_bytes - occupied
+        self._rows = self._per_layer(np.where(external, streams.row_bytes, 0))
+        self._mask = np.where(self._weights > 0, streams.weight_bit, 0)
+        np.bitwise_or.at(self._mask, touches.layer, np.where(external, streams.operand_bit, 0))
+        self._fill()
+
+    def _per_layer(self, values: Counts) -> Counts:
+        return per_layer(self._touches.layer, values, self._touches.layers)
+
+    def _fill(self) -> None:
+        """Decides how each layer streams: with its weights whole, in tiles that move all once, or in other tiles."""
+        streams, layers = self._streams, np.arange(self._touches.layers)
+        copies = 2 if self._double_buffered else 1
+        without_weights = self._mask & ~streams.weight_bit
+        beside = copies * streams.least_bytes[layers, without_weights] + self._rows
+        once = copies * streams.least_bytes[layers, self._mask] + self._rows
+        self._whole = self._free >= beside + self._weights
+        self._tiles = np.where(self._whole, beside, np.minimum(once, self._free))
+        tight = np.flatnonzero(~self._whole & (self._free < once)).tolist()
+        self.tilings: dict[int, Tiling] = {}
+        for position in tight:
+            if position in operands_of(self._program):
+                self._tile(position)
+            else:
+                self._check_room(position)
+
+    def _check_room(self, position: int) -> None:
+        """Raises unless there is a byte for each tensor that passes through."""
+        here = self._touches.layer == position
+        passing = int(np.count_nonzero((self._reads + self._writes)[here]))
+        if self._free[position] < passing:
+            raise self._too_small(position, passing)
+
+    def _tile(self, position: int) -> None:
+        """Puts the traffic of the best tiling in the place of moving everything once."""
+        from perfsim.placement.tiling import best, front
+
+        operands = operands_of(self._program)[position]
+        external = flags(int(self._mask[position]))
+        steps = front(operands.nest, operands.bits, external, self._double_buffered)
+        tiling = best(steps, int(self._free[position]))
+        if tiling is None:
+            raise self._too_small(position, int(steps.buffer_bytes[0]))
+        self.tilings[position] = tiling
+        self._tiles[position] = tiling.buffer_bytes
+        for number, indices in enumerate(operands.touches):
+            if not external[number]:
+                continue
+            whole = operands.bytes[number]
+            again = tiling.read_bytes[number] + tiling.write_bytes[number] - whole
+            if number == operands.weight:
+                weights = np.flatnonzero(
+                    (self._touches.layer == position) & self._touches.is_weight
+                )
+                self._reads[weights[0]] += again
+            elif number == _OUTPUT:
+                (output,) = indices
+                self._reads[output] += tiling.read_bytes[number]
+                self._writes[output] += tiling.write_bytes[number] - whole
+            else:
+                self._reads[indices[0]] += again
+
+    def _too_small(self, position: int, least_bytes: int) -> MemoryTooSmallError:
+        name = self._program.layers[position].name
+        return MemoryTooSmallError(
+            f"the internal memory is too small for the smallest tiles of '{name}'",
+            found=f"{self._sram_bytes:,} bytes",
+            expected=f"{self._sram_bytes - int(self._free[position]) + least_bytes:,} bytes or more",
+        )
+
+    def placement(self, policy: str) -> Placement:
+        """All of it."""
+        touches, choice = self._touches, self._choice
+        moved = (self._reads > 0) | (self._writes > 0)
+        moves = Moves(
+            layer=touches.layer[moved],
+            tensor=touches.tensor[moved],
+            read_bytes=self._reads[moved],
+            write_bytes=self._writes[moved],
+        )
+        held = np.where(self._whole, self._weights, 0)
+        pinned = choice.pinned[touches.tensor]
+        resident = choice.resident | (touches.is_weight & (self._whole[touches.layer] | pinned))
+        return Placement(
+            policy=policy,
+            sram_bytes=self._sram_bytes,
+            internal=resident,
+            moves=moves,
+            sram_used_bytes=self._sram_bytes - self._free + held + self._tiles,
+            ddr_read_bytes=self._per_layer(self._reads),
+            ddr_write_bytes=self._per_layer(self._writes),
+            kept_bytes=self._per_layer(self._kept),
+            tile_bytes=self._tiles,
+            prefetch_bytes=self._prefetch(held),
+            spans=choice.spans,
+            pinned=choice.pinned,
+            tilings=self.tilings,
+        )
+
+    def _prefetch(self, held: Counts) -> Counts:
+        """Of each layer's weights, how much can come in while the layer before runs."""
+        spare = np.maximum(self._free - held - self._tiles, 0)
+        room = np.where(self._whole, self._weights, spare)  # for them while their own layer runs
+        prefetch = np.zeros_like(spare)
+        prefetch[1:] = np.minimum(np.minimum(self._weights[1:], spare[:-1]), room[1:])
+        return prefetch
+
+
+_OUTPUT = 2  # the operand that a nest writes
+
+
+def in_use(program: Program, placement: Placement, position: int) -> list[tuple[str, int]]:
+    """(what, bytes) of everything in internal memory while the layer at `position` runs; adds up to what is in use."""
+    buffers, touches, spans = buffers_of(program), touches_of(program), placement.spans
+    found: list[tuple[str, int]] = []
+    if spans is not None:
+        here = (spans.first <= position) & (position <= spans.last)
+        for buffer in spans.buffer[here].tolist():
+            members = np.flatnonzero(buffers.of == buffer).tolist()
+            live = [each for each in members if program.tensors[each].first <= position]
+            names = " and ".join(f"'{program.tensors[each].name}'" for each in live or members)
+            found.append((names, int(buffers.bytes[buffer])))
+    weights = touches.is_weight & placement.internal
+    weights &= (touches.layer == position) | placement.pinned[touches.tensor]
+    for touch in np.flatnonzero(weights).tolist():
+        found.append(
+            (f"'{program.tensors[touches.tensor[touch]].name}'", int(touches.bytes[touch]))
+        )
+    tiles = int(placement.tile_bytes[position])
+    return [*found, ("tiles", tiles)] if tiles else found
