@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from perfsim.network.operator import (
     Amounts,
@@ -25,6 +25,9 @@ from perfsim.network.operator import (
 )
 from perfsim.network.window import spread, windows
 from perfsim.network.work import Count, Factor, Product, Shape, Work, elements
+
+if TYPE_CHECKING:
+    from perfsim.network.nest import Nest
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Conv(Operator):
         _, sizes = windows(inputs[0], self.kernel, self.stride, self.padding, self.dilation)
         return _convolution_work(outputs[0], sizes, inputs[0][1] // self.groups, bias=self.bias)
 
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        return _convolution_nest(self, inputs[0], outputs[0], self.groups)
+
 
 @dataclass(frozen=True)
 class DepthwiseConv(Operator):
@@ -86,6 +92,9 @@ class DepthwiseConv(Operator):
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         _, sizes = windows(inputs[0], self.kernel, self.stride, self.padding, self.dilation)
         return _convolution_work(outputs[0], sizes, 1, bias=self.bias)
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        return _convolution_nest(self, inputs[0], outputs[0], inputs[0][1])
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,9 @@ class ConvTranspose(Operator):
             ),
         )
 
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        return _convolution_nest(self, inputs[0], outputs[0], self.groups, transposed=True)
+
     def _spread(self, shape: Shape) -> tuple[Shape, Shape]:
         return spread(
             shape, self.kernel, self.stride, self.padding, self.output_padding, self.dilation
@@ -156,6 +168,28 @@ def _convolution_work(output: Shape, kernel: Shape, input_channels: int, *, bias
         macs=(Product("convolution", ((elements(output), "output elements"), taps, depth)),),
         params=(Product("weights", (channels, taps, depth)), *biases(output[1], bias=bias)),
     )
+
+
+def _convolution_nest(
+    operator: Conv | DepthwiseConv | ConvTranspose,
+    source: Shape,
+    result: Shape,
+    groups: int,
+    *,
+    transposed: bool = False,
+) -> Nest:
+    from perfsim.network.nest import axes_between, convolution
+
+    axes = axes_between(
+        source,
+        result,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.dilation,
+        transposed=transposed,
+    )
+    return convolution(source[0], result[1] // groups, source[1] // groups, axes, groups)
 
 
 def biases(channels: int, *, bias: bool) -> Count:
@@ -189,3 +223,8 @@ class FullyConnected(Operator):
                 *biases(self.units, bias=self.bias),
             ),
         )
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        from perfsim.network.nest import product
+
+        return product(inputs[0][0], elements(inputs[0][1:]), self.units)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import zip_longest
+from typing import TYPE_CHECKING, ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.convolution import biases
 from perfsim.network.operator import Operator, Positive, Unit, Wholes, check_rank
 from perfsim.network.work import Count, Product, Shape, Work, elements, shape_text
+
+if TYPE_CHECKING:
+    from perfsim.network.nest import Nest
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ class Matmul(Operator):
         _, summed = self._matrix(inputs[0], transposed=self.transpose_a)
         factors = ((elements(outputs[0]), "output elements"), (summed, "elements summed over"))
         return Work(macs=(Product("matrix product", factors),))
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        from perfsim.network.nest import product
+
+        rows, summed = self._matrix(inputs[0], transposed=self.transpose_a)
+        _, columns = self._matrix(inputs[1], transposed=self.transpose_b)
+        groups = 1
+        leads = zip_longest(reversed(inputs[0][:-2]), reversed(inputs[1][:-2]), fillvalue=1)
+        for (
+            of_a,
+            of_b,
+        ) in leads:  # what one of them lacks, or stretches along, are further rows or columns
+            groups *= of_a if of_a == of_b else 1
+            rows *= of_a if of_b == 1 else 1
+            columns *= of_b if of_a == 1 else 1
+        return product(rows, summed, columns, groups).named("a", "b", "output")
 
     @staticmethod
     def _matrix(shape: Shape, *, transposed: bool) -> tuple[int, int]:
@@ -86,6 +106,11 @@ class Linear(Operator):
             params=(*(() if self.tied else weights), *biases(self.units, bias=self.bias)),
             tied=weights if self.tied else (),
         )
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        from perfsim.network.nest import product
+
+        return product(elements(inputs[0][:-1]), inputs[0][-1], self.units)
 
 
 @dataclass(frozen=True)
@@ -165,6 +190,17 @@ class Attention(Operator):
             ),
             params=self._biases(),
         )
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        from perfsim.network.nest import attention
+
+        query, key, value = inputs[:3]
+        heads = self._shared_heads
+        if key[:-2] != value[:-2]:
+            return None  # runs of keys and runs of values are not those of the same queries
+        groups = math.prod(key[:-2]) * heads
+        queries = math.prod(query[:-1]) * self.heads // groups
+        return attention(queries, key[-2], key[-1] // heads, value[-1] // heads, groups)
 
     def _biases(self) -> Count:
         if self.window is None:

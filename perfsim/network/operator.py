@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from perfsim.errors import ShapeError
 from perfsim.network.work import Shape, Work, shape_text
+
+if TYPE_CHECKING:
+    from perfsim.network.nest import Nest
 
 # The vocabulary of attribute types. The file reader maps each to its spelling in files.
 Positive: TypeAlias = Annotated[int, "at least 1"]
@@ -79,6 +82,10 @@ class Operator(ABC):
     @abstractmethod
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         """What it costs on inputs and outputs of these shapes."""
+
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        """Its loops, for a layer that may have to run in tiles; None for one that streams its operands past."""
+        return None
 
 
 def channels_and_space(shape: Shape) -> tuple[int, Shape]:

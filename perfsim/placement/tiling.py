@@ -1,0 +1,270 @@
+"""Tiling: a layer whose operands do not fit into the memory runs in tiles; what is the least that it must move?
+
+`front` works out once, for every size of the memory, the tile sizes and the order of loops that move least. It
+looks at three kinds of order only, since any other moves as much as one of them with the same tiles, or more
+(docs/tiling.md):
+
+    places innermost:           weights stay, the input slides past
+    output channels innermost:  the input stays, weights pass
+    input channels innermost:   partial sums stay
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, Nest
+from perfsim.placement.placement import Counts
+from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
+
+# How many tile sizes are tried for each loop when so many loops are free; the work is about the same for each.
+SIZES_TRIED = {0: 1, 1: 512, 2: 64, 3: 20, 4: 10}
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """One way to run a layer in tiles; triples are in the order of `Nest.operands`.
+
+    Attributes:
+        order: the loops from the outermost to the innermost, inside the loop over groups.
+        tile: (loop, steps of it in one tile), in the order of `Nest.sizes`.
+        tiles: how many tiles run, all groups together.
+        buffer_bytes: memory that the tiles take.
+        operand_buffer_bytes, read_bytes, write_bytes: of each operand; partial sums belong to the last.
+        traffic_bytes: all that is read and written.
+    """
+
+    order: tuple[str, ...]
+    tile: tuple[tuple[str, int], ...]
+    tiles: int
+    buffer_bytes: int
+    operand_buffer_bytes: tuple[int, int, int]
+    read_bytes: tuple[int, int, int]
+    write_bytes: tuple[int, int, int]
+    traffic_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The least traffic of a layer as a step function of the memory for its tiles.
+
+    Attributes:
+        nest, layout: the layer.
+        buffer_bytes: strictly increasing, shape (steps,).
+        traffic_bytes: strictly decreasing: what moves with so much memory and less than the next step's.
+    """
+
+    nest: Nest
+    layout: Layout
+    buffer_bytes: Counts
+    traffic_bytes: Counts
+    _orders: tuple[tuple[str, ...], ...] = field(repr=False)
+    _order_of: Counts = field(repr=False)
+    _sizes_of: Counts = field(repr=False)
+
+    def step(self, memory_bytes: int) -> int | None:
+        """The position of the step that holds for a memory; None when the smallest tiles do not fit."""
+        position = int(np.searchsorted(self.buffer_bytes, memory_bytes, side="right")) - 1
+        return position if position >= 0 else None
+
+    def tiling(self, step: int) -> Tiling:
+        """How the layer runs at one step."""
+        order = self._orders[self._order_of[step]]
+        sizes = tuple(int(size) for size in self._sizes_of[step])
+        return tiling(self.nest, self.layout, order, sizes)
+
+
+def tiling(nest: Nest, layout: Layout, order: tuple[str, ...], sizes: tuple[int, ...]) -> Tiling:
+    """What a layer moves with these tile sizes (in the order of `Nest.sizes`) and this order of loops."""
+    cut = {
+        loop: tiles(nest, loop, (size,)).shaped(())
+        for (loop, _), size in zip(nest.sizes, sizes, strict=True)
+    }
+    bytes_of = moved(nest, layout, order, cut)
+    buffers, reads, writes = (
+        (int(each[0]), int(each[1]), int(each[2]))
+        for each in (bytes_of.buffer_bytes, bytes_of.read_bytes, bytes_of.write_bytes)
+    )
+    return Tiling(
+        order=order,
+        tile=tuple((loop, size) for (loop, _), size in zip(nest.sizes, sizes, strict=True)),
+        tiles=nest.groups * math.prod(int(each.counts) for each in cut.values()),
+        buffer_bytes=sum(buffers),
+        operand_buffer_bytes=buffers,
+        read_bytes=reads,
+        write_bytes=writes,
+        traffic_bytes=sum(reads) + sum(writes),
+    )
+
+
+def best(front: Front, memory_bytes: int) -> Tiling | None:
+    """The tiling with the least traffic that fits, of equals the one that needs least; None when none fits."""
+    step = front.step(memory_bytes)
+    return None if step is None else front.tiling(step)
+
+
+@lru_cache(maxsize=4096)
+def front(
+    nest: Nest,
+    bits: tuple[int, int, int],
+    external: tuple[bool, bool, bool],
+    double_buffered: bool = False,
+) -> Front:
+    """The least traffic of a layer for every size of the memory.
+
+    bits, external: per operand, in the order of `Nest.operands`: its bits per element, and whether it lies in
+    external memory. double_buffered: whether the next tiles come in while the present ones are worked on.
+    """
+    layout = Layout(bits, external, double_buffered)
+    candidates = list(_candidates(nest))
+    parts = [_tried_tilings(nest, layout, order, tried) for order, tried in candidates]
+    buffer, traffic, sizes = (np.concatenate(each) for each in zip(*parts, strict=True))
+    order_of = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    kept = _least(buffer, traffic)
+    orders = tuple(order for order, _ in candidates)
+    return Front(nest, layout, buffer[kept], traffic[kept], orders, order_of[kept], sizes[kept])
+
+
+def _tried_tilings(
+    nest: Nest, layout: Layout, order: tuple[str, ...], tried: Mapping[str, tuple[int, ...]]
+) -> tuple[Counts, Counts, Counts]:
+    """(buffer bytes, traffic bytes, tile sizes) of those that are best for some memory, for one order.
+
+    The sizes have the shape (tilings, loops).
+    """
+    cut = _broadcast(nest, tried)
+    bytes_of = moved(nest, layout, order, cut)
+    shape = np.broadcast_shapes(*(each.sizes.shape for each in cut.values()))
+    buffer, traffic = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for each in bytes_of.buffer_bytes:
+        buffer += each
+    for each in (*bytes_of.read_bytes, *bytes_of.write_bytes):
+        traffic += each
+    kept = _least(buffer.ravel(), traffic.ravel())
+    sizes = [np.broadcast_to(cut[loop].sizes, shape).ravel()[kept] for loop, _ in nest.sizes]
+    return buffer.ravel()[kept], traffic.ravel()[kept], np.stack(sizes, axis=1)
+
+
+def _broadcast(nest: Nest, tried: Mapping[str, tuple[int, ...]]) -> dict[str, Tiles]:
+    """Each loop's tiles along a dimension of their own, where several sizes are tried."""
+    free = [loop for loop, sizes in tried.items() if len(sizes) > 1]
+    return {
+        loop: tiles(nest, loop, sizes).shaped(
+            tuple(len(sizes) if each == loop else 1 for each in free)
+        )
+        for loop, sizes in tried.items()
+    }
+
+
+def _least(buffer: Counts, traffic: Counts) -> Counts:
+    """The positions of the pairs that no other one beats in both, by rising buffer; the first of equals."""
+    order = np.lexsort((traffic, buffer))
+    sorted_traffic = traffic[order]
+    before = np.minimum.accumulate(sorted_traffic)
+    kept = np.ones(len(order), dtype=np.bool_)
+    kept[1:] = sorted_traffic[1:] < before[:-1]
+    return np.asarray(order[kept])
+
+
+def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[int, ...]]]]:
+    """Orders of loops with the tile sizes to try for each loop.
+
+    A loop whose tile size changes no traffic in that order has tiles of one step, which take least memory.
+    """
+    axes = tuple(nest.axis)
+    # Where rows are cut, whole images of a batch are not together in a tile.
+    places = [axes] if axes else []
+    if not axes or nest.size[IMAGES] > 1:
+        places.append((IMAGES,))
+    for slide in axes or (IMAGES,):
+        inner = (*(loop for loop in (IMAGES, *axes) if loop != slide), slide)
+        halo = [loop for loop in inner[:-1] if loop in axes and _has_halo(nest, loop)]
+        order = (OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
+        yield order, _tried(nest, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo))
+        for cut in places:
+            yield (INPUT_CHANNELS, *inner, OUTPUT_CHANNELS), _tried(nest, (INPUT_CHANNELS, *cut))
+    for cut in places:
+        order = (IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
+        yield order, _tried(nest, (OUTPUT_CHANNELS, *cut))
+
+
+def _has_halo(nest: Nest, axis: str) -> bool:
+    """Whether neighbouring tiles of one output read inputs in common."""
+    each = tiles(nest, axis, (1,))
+    return int(each.fetched[0]) > each.extent
+
+
+def _tried(nest: Nest, free: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Sizes to try: of the free loops several, of others one step, or all where whole images are cut."""
+    wide = sum(nest.size[loop] > 1 for loop in free)
+    sizes = {
+        loop: (steps if IMAGES in free and loop in nest.axis else 1,) for loop, steps in nest.sizes
+    }
+    return sizes | {loop: tile_sizes(nest.size[loop], SIZES_TRIED[wide]) for loop in free}
+
+
+@lru_cache(maxsize=1024)
+def tile_sizes(steps: int, most: int) -> tuple[int, ...]:
+    """The tile sizes of a loop that differ in their number of tiles, or about `most` of them, evenly by ratio."""
+    root = math.isqrt(steps)
+    sizes = np.unique([*range(1, root + 1), *(-(-steps // n) for n in range(1, root + 1))])
+    if len(sizes) > most:
+        wanted = np.geomspace(1, steps, most)
+        sizes = np.unique(sizes[np.searchsorted(sizes, wanted - 0.5)])
+    return tuple(int(size) for size in sizes)
+
+
+def compulsory_bytes(
+    nest: Nest, bits: tuple[int, int, int], external: tuple[bool, bool, bool]
+) -> int:
+    """What crosses the bus at least: each external operand once."""
+    return sum(
+        _bytes(nest.elements(operand), width)
+        for operand, width, moves in zip(nest.operands, bits, external, strict=True)
+        if moves
+    )
+
+
+def floor_buffer_bytes(
+    nest: Nest,
+    bits: tuple[int, int, int],
+    external: tuple[bool, bool, bool],
+    double_buffered: bool = False,
+) -> int:
+    """A memory with which no more moves than `compulsory_bytes`, without any search.
+
+    The least of: all weights, with as much input as one row (one place of one axis, all of the others) of one image
+    needs, and that row of all output channels; the whole input, with one output channel and its weights; the whole
+    output in partial sums, with one input channel and its weights. Of one group. `front` may find a smaller one.
+    """
+    layout = Layout(bits, external, double_buffered)
+    rows = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
+    parts: list[dict[str, int]] = [*rows, {OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
+    return min(_buffer_bytes(nest, layout, {**nest.size, **part}) for part in parts)
+
+
+def _buffer_bytes(nest: Nest, layout: Layout, tile: Mapping[str, int]) -> int:
+    """At most what tiles of these sizes take."""
+    in_width, weight_width, out_width = layout.bits
+    split = tile[INPUT_CHANNELS] < nest.size[INPUT_CHANNELS]
+    if split:
+        out_width = layout.partial_sum_bits
+    spans = {**tile, **{loop: axis.span(tile[loop]) for loop, axis in nest.axis.items()}}
+    each = tuple(
+        _bytes(operand.depth * math.prod(sizes[loop] for loop in operand.loops), width)
+        for operand, sizes, width in zip(
+            nest.operands, (spans, tile, tile), (in_width, weight_width, out_width), strict=True
+        )
+    )
+    copies = 2 if layout.double_buffered else 1
+    external = sum(size for size, moves in zip(each, layout.external, strict=True) if moves)
+    return copies * external + (each[2] if split and not layout.external[2] else 0)
+
+
+def _bytes(elements: int, bits: int) -> int:
+    return (elements * bits + 7) >> 3
