@@ -248,11 +248,10 @@ class _Filling:
         )
 
     def _prefetch(self, held: Counts) -> Counts:
-        """Of each layer's weights, how much can come in while the layer before runs."""
+        """Of the weights that a layer holds as a whole, how much can come in while the layer before runs."""
         spare = np.maximum(self._free - held - self._tiles, 0)
-        room = np.where(self._whole, self._weights, spare)  # for them while their own layer runs
         prefetch = np.zeros_like(spare)
-        prefetch[1:] = np.minimum(np.minimum(self._weights[1:], spare[:-1]), room[1:])
+        prefetch[1:] = np.minimum(held[1:], spare[:-1])
         return np.asarray(prefetch)
 
 
