@@ -53,6 +53,8 @@ HOMES = {
         "placement.placement",
         "placement.liveness",
         "placement.accumulate",
+        "placement.tiling",
+        "placement.tiling_traffic",
         "timing.kernel",
         "simulation",
     },

@@ -22,8 +22,8 @@ from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, Nest
 from perfsim.placement.placement import Counts
 from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
 
-# How many tile sizes are tried for each loop when so many loops are free; the work is about the same for each.
-SIZES_TRIED = {0: 1, 1: 512, 2: 64, 3: 20, 4: 10}
+# How many combinations of tile sizes are tried for one order of the loops, about.
+COMBINATIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +163,17 @@ def _broadcast(nest: Nest, tried: Mapping[str, tuple[int, ...]]) -> dict[str, Ti
 
 def _least(buffer: Counts, traffic: Counts) -> Counts:
     """The positions of the pairs that no other one beats in both, by rising buffer; the first of equals."""
-    order = np.lexsort((traffic, buffer))
-    sorted_traffic = traffic[order]
-    before = np.minimum.accumulate(sorted_traffic)
+    # Most fall away without being sorted: a pair in a lower bucket, so with less buffer, moves no more. A bucket is an
+    # eighth of an octave: the exponent of a float and the first three bits behind it.
+    bucket = buffer.astype(np.float64).view(np.int64) >> 49
+    bucket -= bucket.min()
+    least = np.full(int(bucket.max()) + 2, np.iinfo(np.int64).max)
+    np.minimum.at(least, bucket + 1, traffic)
+    (left,) = np.nonzero(traffic < np.minimum.accumulate(least)[bucket])
+    order = left[np.lexsort((traffic[left], buffer[left]))]
+    ordered = traffic[order]
     kept = np.ones(len(order), dtype=np.bool_)
-    kept[1:] = sorted_traffic[1:] < before[:-1]
+    kept[1:] = ordered[1:] < np.minimum.accumulate(ordered)[:-1]
     return np.asarray(order[kept])
 
 
@@ -177,10 +183,11 @@ def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[i
     A loop whose tile size changes no traffic in that order has tiles of one step, which take least memory.
     """
     axes = tuple(nest.axis)
-    # Where rows are cut, whole images of a batch are not together in a tile.
     places = [axes] if axes else []
     if not axes or nest.size[IMAGES] > 1:
         places.append((IMAGES,))
+    if len(places) > 1:
+        places.append((IMAGES, *axes))
     for slide in axes or (IMAGES,):
         inner = (*(loop for loop in (IMAGES, *axes) if loop != slide), slide)
         halo = [loop for loop in inner[:-1] if loop in axes and _has_halo(nest, loop)]
@@ -201,22 +208,30 @@ def _has_halo(nest: Nest, axis: str) -> bool:
 
 def _tried(nest: Nest, free: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """Sizes to try: of the free loops several, of others one step, or all where whole images are cut."""
-    wide = sum(nest.size[loop] > 1 for loop in free)
-    sizes = {
-        loop: (steps if IMAGES in free and loop in nest.axis else 1,) for loop, steps in nest.sizes
-    }
-    return sizes | {loop: tile_sizes(nest.size[loop], SIZES_TRIED[wide]) for loop in free}
+    whole = IMAGES in free and not any(loop in nest.axis for loop in free)
+    sizes = {loop: (steps if whole and loop in nest.axis else 1,) for loop, steps in nest.sizes}
+    every = {loop: tile_sizes(nest.size[loop]) for loop in free}
+    most = max(map(len, every.values()))
+    while math.prod(min(len(each), most) for each in every.values()) > COMBINATIONS:
+        most -= 1
+    return sizes | {loop: _thinned(each, most) for loop, each in every.items()}
 
 
 @lru_cache(maxsize=1024)
-def tile_sizes(steps: int, most: int) -> tuple[int, ...]:
-    """The tile sizes of a loop that differ in their number of tiles, or about `most` of them, evenly by ratio."""
+def tile_sizes(steps: int) -> tuple[int, ...]:
+    """The least tile size of a loop for each number of tiles that it can have, in rising order."""
     root = math.isqrt(steps)
-    sizes = np.unique([*range(1, root + 1), *(-(-steps // n) for n in range(1, root + 1))])
-    if len(sizes) > most:
-        wanted = np.geomspace(1, steps, most)
-        sizes = np.unique(sizes[np.searchsorted(sizes, wanted - 0.5)])
-    return tuple(int(size) for size in sizes)
+    few_tiles = (-(-steps // count) for count in range(1, root + 2))
+    return tuple(sorted({*range(1, root + 1), *few_tiles}))
+
+
+@lru_cache(maxsize=1024)
+def _thinned(sizes: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """At most `most` of the sizes, evenly by their ratio, with the first and the last."""
+    if len(sizes) <= most:
+        return sizes
+    wanted = np.searchsorted(sizes, np.geomspace(sizes[0], sizes[-1], most) - 0.5)
+    return tuple(dict.fromkeys(sizes[place] for place in wanted))
 
 
 def compulsory_bytes(
