@@ -133,7 +133,7 @@ def _resize(step: Step) -> Made:
             return Made(ResizeNearest(tuple(scales[2:])))
         return Made(Declared("resize_nearest", Unit.COPY, (shape,)))
     if mode == "linear":
-        if enlarged and min(scales[2:]) > 1:
+        if enlarged:
             return Made(ResizeLinear(tuple(scales[2:])))
         each = (3 * (2**resized - 1), "operations (subtract, multiply, add per interpolation)")
     elif mode == "cubic":

@@ -19,6 +19,8 @@ Padding: TypeAlias = Annotated[
 ]
 Whole: TypeAlias = Annotated[int, "any whole number; of an axis, negative ones count from the last"]
 Wholes: TypeAlias = Annotated[tuple[int, ...], "a list of whole numbers"]
+Parts: TypeAlias = Annotated[int | tuple[int, ...], "how many equal parts, or the size of each"]
+Number: TypeAlias = Annotated[float, "any number"]
 
 
 class Unit(Enum):
@@ -51,6 +53,7 @@ class Operator(ABC):
         free_on_matrix_exit: whether the matrix unit's way out applies it at no cost.
         cost: one sentence on what it costs and why, for the table of operators.
         inputs_allowed: (least, most) number of inputs; most None means any number.
+        gives_parts: whether it has several outputs by its nature, each of which is read by its number.
     """
 
     name: ClassVar[str]
@@ -59,6 +62,12 @@ class Operator(ABC):
     free_on_matrix_exit: ClassVar[bool] = False
     cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
+    gives_parts: ClassVar[bool] = False
+
+    @property
+    def outputs(self) -> int:
+        """How many tensors it gives."""
+        return 1
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit.

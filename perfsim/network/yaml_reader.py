@@ -91,9 +91,10 @@ class _Resolution:
         self._layers = layers
         self._width = width
         self._found = expansion.found
-        self._output = {INPUT: INPUT}  # layer -> the tensor that stands for it
+        self._output = {INPUT: INPUT}  # layer or part -> the tensor that stands for it
         for layer in layers:
-            self._output[layer.name] = layer.name + ["", *_suffixes(layer.model)][-1]
+            suffix = ["", *_suffixes(layer.model)][-1]
+            self._output.update((name, name + suffix) for name in layer.outputs)
 
     def nodes(self) -> list[Node]:
         """The nodes of all layers, with batch norms and activations as nodes of their own."""
@@ -113,7 +114,7 @@ class _Resolution:
         place = (self._document.file, self._document.line(layer.path))
         # A batch norm that alone reads the layer's own output takes the bias over.
         operator = layer.operator(self._width, has_bias=layer.name not in normalized)
-        nodes = [Node(layer.name, operator, names, (layer.name,), place)]
+        nodes = [Node(layer.name, operator, names, layer.outputs, place)]
         read = layer.name
         for suffix in _suffixes(layer.model):
             follower: Any = OPERATORS[suffix[1:]]
@@ -123,14 +124,14 @@ class _Resolution:
         return nodes
 
     def _inputs(self, layer: FileLayer) -> tuple[str, ...]:
-        if layer.model.inputs is None:
-            return (self._output[layer.previous],)
         tensors = []
-        for position, name in enumerate(layer.model.inputs):
+        for position, name in enumerate(layer.model.inputs or ["previous"]):
             try:
                 found = find_layer(name, layer.scope, layer.previous, self._found)
             except InputError as error:
-                path = (*layer.path, layer.operator_name, "inputs", position)
+                path = (*layer.path, layer.operator_name)
+                if layer.model.inputs is not None:
+                    path = (*path, "inputs", position)
                 raise self._document.place(error, path) from None
             tensors.append(self._output[self._found[found]])
         return tuple(tensors)
