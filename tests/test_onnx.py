@@ -40,16 +40,6 @@ def model(nodes, inputs, outputs, weights=(), opset=17, **more):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], **more)
 
 
-@pytest.fixture
-def read(tmp_path):
-    def read_model(made, **settings):
-        path = tmp_path / "net.onnx"
-        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-        return load_network(path, **settings)
-
-    return read_model
-
-
 def rows(network):
     """What a row of the table is made from, but for names."""
     program = lower(network)

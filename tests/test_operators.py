@@ -64,6 +64,7 @@ from perfsim.network.pooling import (
     GlobalMaxPool,
     MaxPool,
 )
+from perfsim.network.quantization import Dequantize, Quantize
 from perfsim.network.recurrent import Gru, Lstm, Rnn
 from perfsim.network.reduction import (
     ArgMax,
@@ -85,6 +86,8 @@ IMAGE = (1, 3, 32, 32)
 
 # operator, input shapes, output shape, MACs, vector operations, parameters: worked by hand
 BY_HAND = [
+    (Quantize(bits=4), [IMAGE], IMAGE, 0, 4 * 3072, 0),
+    (Dequantize(), [IMAGE], IMAGE, 0, 2 * 3072, 0),
     (Conv(channels=16, kernel=3), [IMAGE], (1, 16, 32, 32), 442_368, 0, 448),
     (Conv(channels=16, kernel=3, bias=False), [IMAGE], (1, 16, 32, 32), 442_368, 0, 432),
     (Conv(channels=16, kernel=3, stride=2), [IMAGE], (1, 16, 16, 16), 110_592, 0, 448),

@@ -362,18 +362,21 @@ def test_an_operand_that_is_trained_counts_and_one_that_is_not_moves_its_bytes()
     assert [total(each.vector_ops) for each in perfsim.lower(network).layers] == [16, 16, 16]
 
 
-def test_a_shared_parameter_is_warned_of():
+def test_a_shared_parameter_counts_once_and_is_read_twice():
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()
-            self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 9, bias=False)
+            self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 9)
             self.head.weight = self.words.weight
 
         def forward(self, x):
             return self.head(self.words(x))
 
-    (warning,) = perfsim.from_torch(Tied(), [WORDS]).warnings
-    assert "used by words and head" in warning
+    program = perfsim.lower(perfsim.from_torch(Tied(), [WORDS]))
+    assert [total(each.params) for each in program.layers] == [36, 9]
+    assert [total(each.tied) for each in program.layers] == [0, 36]
+    sizes = [sum(program.tensors[at].bytes for at in each.weights) for each in program.layers]
+    assert sizes == [36, 45]
 
 
 def test_the_module_stays_as_it_was():

@@ -27,10 +27,18 @@ from perfsim.network.work import Product, Shape, Work, elements, per_element, sh
 
 
 class Made(NamedTuple):
-    """An operator, and the positions of the inputs that it reads; the others are its weights."""
+    """An operator, and what it takes its inputs for.
+
+    Attributes:
+        reads: the positions of the inputs that it reads.
+        weights: the positions of its weights; all other constants unless given.
+        widths: (bits of its weights, (count, bits) of others) where the inputs do not tell.
+    """
 
     operator: Operator
     reads: tuple[int, ...] = (0,)
+    weights: tuple[int, ...] | None = None
+    widths: tuple[int, tuple[tuple[int, int], ...]] | None = None
 
 
 Maker = Callable[[Step], Made | None]
@@ -115,7 +123,7 @@ def _of_weights(step: Step, operator: Operator, data: int, weights: tuple[int, .
     """`operator` as it is, or, if a node writes its weights, as one that reads them."""
     written = tuple(each for each in weights if step.has(each) and not step.value(each).is_weight)
     if not written:
-        return Made(operator, (data,))
+        return Made(operator, (data,), weights)
     return Made(without_params(operator, (step.shape(data),)), (data, *written))
 
 
@@ -185,7 +193,7 @@ def _matmul(first: int, second: int) -> Maker:
                     found=f"{shape_text(a)} times {shape_text(b)}",
                     expected="as many columns in the first input as rows in the second",
                 )
-            return Made(Linear(b[1], bias=False), (first,))
+            return Made(Linear(b[1], bias=False), (first,), (second,))
         return Made(Matmul(), (first, second))
 
     return make

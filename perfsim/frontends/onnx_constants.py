@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from perfsim.errors import InvalidValueError
-from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, empty, params_of
+from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, empty
+from perfsim.frontends.onnx_types import params_of
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import Shape, elements
 

@@ -11,11 +11,8 @@ import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
+from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.network.work import Shape, elements
-
-STRING = onnx.TensorProto.STRING
-_FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
-_FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +25,8 @@ class Value:
         is_input: an input of the graph.
         array: the value, where it is constant and small.
         params: how many trained numbers a constant holds.
+        bits: of each number of a constant, where it was quantised; else its type says.
+        source: the initializer that it shows, if that is one of which several nodes may make use.
     """
 
     shape: Shape
@@ -36,17 +35,13 @@ class Value:
     is_input: bool = False
     array: Any = None
     params: int = 0
+    bits: int | None = None
+    source: str = ""
 
     @property
     def is_weight(self) -> bool:
         """Whether an operator that takes weights takes them from here: a model may leave them as inputs."""
         return self.is_constant or self.is_input
-
-
-def params_of(shape: Shape, elem_type: int) -> int:
-    """Trained numbers in a constant: its elements if they are fractions and more than one."""
-    count = elements(shape)
-    return count if elem_type in _FLOATS and count > 1 else 0
 
 
 @dataclass(slots=True)
@@ -262,3 +257,19 @@ def _fixed(tensor_type: Any) -> Shape | None:
     if not all(each.HasField("dim_value") for each in sizes):
         return None
     return tuple(each.dim_value for each in sizes)
+
+
+def declared_shape(info: Any, bound: Mapping[str, int]) -> tuple[Shape | None, int]:
+    """(shape, element type) as the model declares them, None and 0 where it does not; `bound` are its dimensions."""
+    if info is None or not info.type.HasField("tensor_type"):
+        return None, 0
+    tensor_type = info.type.tensor_type
+    if not tensor_type.HasField("shape"):
+        return None, tensor_type.elem_type
+    sizes = [
+        each.dim_value if each.HasField("dim_value") else bound.get(each.dim_param)
+        for each in tensor_type.shape.dim
+    ]
+    if any(size is None for size in sizes):
+        return None, tensor_type.elem_type
+    return tuple(size for size in sizes if size is not None), tensor_type.elem_type

@@ -19,17 +19,19 @@ from perfsim.frontends.onnx_constants import (
 )
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
-    STRING,
     Inference,
     Step,
     Value,
     constant,
+    declared_shape,
     empty,
     first_line,
-    params_of,
 )
-from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
+from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.frontends.onnx_quantized import dequantized
+from perfsim.frontends.onnx_types import STRING, params_of
+from perfsim.frontends.onnx_weights import Weights, shown_source
 from perfsim.frontends.tensor_operators import Declared, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
@@ -39,6 +41,7 @@ from perfsim.network.work import (
     elements,
     shape_text,
     too_large,
+    total,
 )
 
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
@@ -55,8 +58,10 @@ class Assembly:
         *,
         allow_unpriced: bool,
         bound: Mapping[str, int],
+        weights: Weights,
     ) -> None:
         graph = model.graph
+        self._weights = weights
         self._allow_unpriced = allow_unpriced
         self._inputs = inputs
         self._bound = bound
@@ -69,7 +74,7 @@ class Assembly:
         self._values: dict[str, Value] = {}
         for tensor in graph.initializer:
             try:
-                self._values[tensor.name] = constant(tensor)
+                self._values[tensor.name] = weights.initializer(tensor.name, constant(tensor))
             except InputError as error:
                 raise error.at(where=f"initializer '{tensor.name}'") from None
         for sparse in graph.sparse_initializer:
@@ -104,8 +109,8 @@ class Assembly:
         read = {each for node in nodes for each in node.inputs}
         weights = self._patterns.weights
         inputs = [
-            Tensor(each, shape, feature_map_bits)
-            for each, (shape, _) in self._inputs.items()
+            Tensor(each, shape, self._weights.input_bits(kind) or feature_map_bits)
+            for each, (shape, kind) in self._inputs.items()
             if each in read or each not in weights
         ]
         written = {each for node in nodes for each in node.outputs}
@@ -176,31 +181,16 @@ class Assembly:
         for each in outputs:
             shape, elem_type = found.get(each, (None, 0))
             if shape is None:
-                shape, declared_type = self._declared_shape(each)
+                shape, declared_type = declared_shape(self._declared.get(each), self._bound)
                 elem_type = elem_type or declared_type
             step.inferred.append(shape)
             step.types.append(elem_type or (values[0].elem_type if values and values[0] else 1))
         return step
 
-    def _declared_shape(self, name: str) -> tuple[Shape | None, int]:
-        info = self._declared.get(name)
-        if info is None or not info.type.HasField("tensor_type"):
-            return None, 0
-        tensor_type = info.type.tensor_type
-        if not tensor_type.HasField("shape"):
-            return None, tensor_type.elem_type
-        sizes = [
-            each.dim_value if each.HasField("dim_value") else self._bound.get(each.dim_param)
-            for each in tensor_type.shape.dim
-        ]
-        if any(size is None for size in sizes):
-            return None, tensor_type.elem_type
-        return tuple(size for size in sizes if size is not None), tensor_type.elem_type
-
     def _add(self, step: Step) -> None:
         if self._fold(step):
             return
-        maker = TABLE.get(step.op) if step.node.domain in DOMAINS else None
+        maker = makers_of(step.node.domain).get(step.op)
         if maker is None:
             self._add_unknown(step)
             return
@@ -234,13 +224,19 @@ class Assembly:
         if len(running) < len(values) or len(shapes) > 1 or held:
             operator = holding(operator, tuple(v.shape for v in values), shapes, held)
         outputs: list[str] = []
+        written: list[int] = []
         for name, shape, elem_type in zip(step.outputs, shapes, step.types, strict=False):
             if name:
                 filled = elements(shape) > 0
                 self._values[name] = Value(shape, elem_type) if filled else empty(shape, elem_type)
             if elements(shape):
                 outputs.append(name or f"{step.name}.output{len(outputs)}")
-        self._patterns.add(step, Node(step.name, operator, tuple(running), tuple(outputs)))
+                written.append(elem_type)
+        node = Node(step.name, operator, tuple(running), tuple(outputs))
+        params = total(
+            operator.work(tuple(v.shape for v in values if not v.is_constant), shapes).params
+        )
+        self._patterns.add(step, self._weights.node(node, step, made, written, params))
 
     def _shapes(
         self, step: Step, operator: Operator, inputs: tuple[Shape, ...]
@@ -282,6 +278,9 @@ class Assembly:
         except _FOLDING_FAULTS as error:
             raise ShapeError(f"its value cannot be worked out: {first_line(error)}") from None
         held = sum(value.params for value in inputs)
+        if op == "DequantizeLinear":
+            self._values[step.outputs[0]] = dequantized(step)
+            return True
         for position, name in enumerate(step.outputs):
             kind = step.types[position]
             array = None if arrays is None else arrays[position]
@@ -289,7 +288,13 @@ class Assembly:
             params = min(params_of(shape, kind), held)
             if op == "ConstantOfShape" and step.names[0] in self._patterns.initializers:
                 params = params_of(shape, kind)  # weights left out of a model
-            self._values[name] = Value(tuple(shape), kind, True, array=array, params=params)
+            self._values[name] = Value(
+                *(tuple(shape), kind, True),
+                array=array,
+                params=params,
+                bits=inputs[0].bits,
+                source=shown_source(step, shape),
+            )
         return True
 
     def _add_unknown(self, step: Step) -> None:

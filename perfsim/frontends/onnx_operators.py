@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
+from perfsim.frontends.onnx_constants import DOMAINS
 from perfsim.frontends.onnx_graph import Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
+from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
 from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.elementwise import (
@@ -181,6 +183,7 @@ _ONE_OPERATION = {
 TABLE: Mapping[str, Maker] = {
     **COMPUTE,
     **LAYOUT,
+    **QUANTIZED,
     "Relu": gathered(Relu),
     "LeakyRelu": gathered(LeakyRelu),
     "PRelu": _prelu,
@@ -222,8 +225,6 @@ TABLE: Mapping[str, Maker] = {
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),
     "CumSum": _elementwise("cum_sum", 1, 0),
     "CumProd": _elementwise("cum_prod", 1, 0),
-    "QuantizeLinear": _elementwise("quantize", 4, 0),  # divide, round, add, clip
-    "DequantizeLinear": _elementwise("dequantize", 2, 0),  # subtract, multiply
     "Attention": _attention,
     "Einsum": _einsum,
     "DynamicQuantizeLinear": _priced("dynamic_quantize", 6, 0, 0),  # min, max, and quantize
@@ -234,6 +235,15 @@ TABLE: Mapping[str, Maker] = {
     "ConstantOfShape": _filled("constant_of_shape", 0),
     "RotaryEmbedding": _elementwise("rotary_embedding", 3, 0),  # two products and a sum
 }
+
+
+_NONE: Mapping[str, Maker] = {}
+_BY_DOMAIN = {**dict.fromkeys(DOMAINS, TABLE), "com.microsoft": CONTRIBUTED}
+
+
+def makers_of(domain: str) -> Mapping[str, Maker]:
+    """The table for the operators of a domain; empty for one that is not known."""
+    return _BY_DOMAIN.get(domain, _NONE)
 
 
 def nearest_known(op: str) -> str | None:

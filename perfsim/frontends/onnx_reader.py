@@ -54,12 +54,25 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
             expected="pip install 'perfsim[onnx]'",
         ).at(file=file) from None
     from perfsim.frontends.onnx_network import Assembly
+    from perfsim.frontends.onnx_weights import Weights, quantizes
 
     try:
         with collection_paused():
             model = _load(path)
             inputs = _bound_inputs(model.graph, chosen)
-            assembly = Assembly(model, inputs, allow_unpriced=allow_unpriced, bound=_bound(chosen))
+            given = chosen.precision.model_fields_set
+            weights = Weights(
+                is_quantized=quantizes(model.graph),
+                feature_map_bits=chosen.precision.feature_map if "feature_map" in given else None,
+                weight_bits=chosen.precision.weight if "weight" in given else None,
+            )
+            assembly = Assembly(
+                model,
+                inputs,
+                allow_unpriced=allow_unpriced,
+                bound=_bound(chosen),
+                weights=weights,
+            )
             return assembly.network(
                 chosen.name or path.stem,
                 feature_map_bits=chosen.precision.feature_map,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from perfsim.errors import InputError, UnknownNameError
@@ -76,6 +76,7 @@ class Call:
         shape: what PyTorch says the output's is; empty where there are several outputs.
         name: what its layer is called.
         emitted, params: how many nodes it has become, and the parameters that they count.
+        counting: the position in `Builder.nodes` of the last of them that counts any.
     """
 
     op: str
@@ -86,6 +87,7 @@ class Call:
     builder: Builder
     emitted: int = 0
     params: int = 0
+    counting: int = -1
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]
@@ -107,11 +109,19 @@ class Call:
         shapes = tuple(each.shape for each in read)
         try:
             (shape,) = operator.output_shapes(shapes)
-            self.params += total(operator.work(shapes, (shape,)).params)
+            params = total(operator.work(shapes, (shape,)).params)
         except InputError as error:
             raise node.locate(error) from None
+        if params:
+            self.params += params
+            self.counting = len(self.builder.nodes)
         self.builder.nodes.append(node)
         return Feature(name, shape)
+
+    def share(self, owner: str, count: int) -> None:
+        """Say that `count` of its parameters are those of the layer `owner`, which counts them."""
+        node = self.builder.nodes[self.counting]
+        self.builder.nodes[self.counting] = replace(node, shared=(*node.shared, (owner, count)))
 
     def combine(self, operator: Operator, values: Sequence[Any]) -> Feature:
         """One more node, of tensors among which there may be constants; other arguments are passed over."""

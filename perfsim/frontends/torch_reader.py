@@ -85,7 +85,8 @@ class _Reading:
         self._values: dict[Any, Value] = {}
         self._nodes = list(exported.graph.nodes)
         self._sizes: dict[str, int] = {}  # elements of each parameter
-        self._used: dict[str, tuple[int, int, list[str]]] = {}  # elements, counted, in which layers
+        self._counted: dict[str, tuple[str, int]] = {}  # parameter -> first layer, elements counted
+        self._mixed: dict[str, list[str]] = {}  # parameter that is read with others -> layers
 
     def run(self) -> tuple[str, ...]:
         """Makes all nodes; returns the names of the outputs."""
@@ -105,9 +106,9 @@ class _Reading:
     def warnings(self) -> tuple[str, ...]:
         """What is counted more than once."""
         return tuple(
-            f"the parameter '{name}' is used by {' and '.join(layers)}, and counts in each"
-            for name, (whole, counted, layers) in self._used.items()
-            if counted > whole
+            f"the parameter '{name}' is part of weights of {' and '.join(layers)}, and counts in each"
+            for name, layers in self._mixed.items()
+            if len(layers) > 1
         )
 
     def _placeholder(self, node: Any) -> Value:
@@ -270,11 +271,19 @@ class _Reading:
                 f"it reads {given:,} trained elements, of which {call.params:,} are counted"
             )
         for each in constants:
-            for source in each.sources:
-                whole, counted, layers = self._used.get(source, (0, 0, []))
-                whole = self._sizes[source]
-                counted += each.params if len(each.sources) == 1 else whole
-                self._used[source] = (whole, counted, [*layers, call.name])
+            if len(each.sources) == 1:
+                (source,) = each.sources
+                self._count(call, source, each.params)
+            for source in each.sources if len(each.sources) > 1 else ():
+                self._mixed.setdefault(source, []).append(call.name)
+
+    def _count(self, call: Call, source: str, count: int) -> None:
+        """Notes that `call` counts so many elements of a parameter; those counted before are the earlier layer's."""
+        owner, counted = self._counted.get(source, (call.name, 0))
+        again = counted + count - self._sizes[source]
+        if counted and again > 0:
+            call.share(owner, min(again, count))
+        self._counted[source] = owner, counted + count
 
 
 def _check_shape(call: Call, value: Value) -> None:

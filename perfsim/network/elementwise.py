@@ -32,6 +32,7 @@ class Relu(Activation):
     """max(x, 0)."""
 
     name = "relu"
+    selects = True
     ops_per_element = 1
     free_on_matrix_exit = True
     cost = "1 per element (max)"

@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("add", "mul", "sub", "div", "pow", "minimum", "maximum"),
             *("exp", "log", "sqrt", "abs", "neg", "reciprocal", "clip"),
         ),
+        "quantization": ("quantize", "dequantize"),
         "resize": ("resize_linear", "resize_nearest"),
         "transformer": ("learned_add", "learned_scale", "learned_tokens", "roll"),
         "selection": ("split", "gather"),

@@ -13,7 +13,13 @@ from typing import Any
 
 from perfsim.document import Document
 from perfsim.errors import GraphError, InputError, InvalidValueError
-from perfsim.network.file_schema import ComputingModel, LayerModel, MatrixModel, NetworkFile
+from perfsim.network.file_schema import (
+    ComputingModel,
+    LayerModel,
+    LayerPrecision,
+    MatrixModel,
+    NetworkFile,
+)
 from perfsim.network.graph import Network, Node, Tensor, build_network
 from perfsim.network.operators import OPERATORS
 from perfsim.network.yaml_expansion import Expansion, FileLayer
@@ -81,6 +87,9 @@ def _input_shape(header: NetworkFile, document: Document) -> list[int]:
     return [header.input[0], *(header.resolution for _ in header.input[1:])]
 
 
+_NO_PRECISION = LayerPrecision()
+
+
 class _Resolution:
     """The second pass: from layers to nodes that name the tensors they read."""
 
@@ -114,12 +123,14 @@ class _Resolution:
         place = (self._document.file, self._document.line(layer.path))
         # A batch norm that alone reads the layer's own output takes the bias over.
         operator = layer.operator(self._width, has_bias=layer.name not in normalized)
-        nodes = [Node(layer.name, operator, names, layer.outputs, place)]
+        own = layer.model.precision or _NO_PRECISION
+        bits = () if own.feature_map is None else (own.feature_map,) * len(layer.outputs)
+        nodes = [Node(layer.name, operator, names, layer.outputs, place, bits, own.weight)]
         read = layer.name
         for suffix in _suffixes(layer.model):
             follower: Any = OPERATORS[suffix[1:]]
             name = layer.name + suffix
-            nodes.append(Node(name, follower(), (read,), (name,), place))
+            nodes.append(Node(name, follower(), (read,), (name,), place, bits, own.weight))
             read = name
         return nodes
 
