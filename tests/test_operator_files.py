@@ -80,6 +80,8 @@ layers:
   - lstm: {units: 4, bidirectional: true}
   - rnn: {units: 8}
   - cum_sum: {}
+  - top_k: {name: best, k: 3, axis: 1}
+  - gather: {inputs: [rnn_1, best.2], axis: 1, indices: 24}
   - gru: {units: 8, bias: false}
   - transpose: {order: [0, 2, 1], name: turned}
   - matmul: {inputs: [gru_1, gru_1], transpose_b: true, activation: gelu}
@@ -171,6 +173,8 @@ WRONG = {  # layer -> input shape, parts of the message
     "split: {parts: half}": ([5, 4], ["how many equal parts, or a list"]),
     "chunk: {parts: 1}": ([5, 4], ["did you mean 'split'?"]),
     "gather: {axis: 1, indices: 3, inputs: [input, input]}": ([5, 4], ["3 for each image"]),
+    "top_k: {k: 5}": ([5, 4], ["k 5 of 4 elements along axis -1", "at most 4"]),
+    "top_k: {k: 1, activation: relu}": ([5, 4], ["unknown key 'activation'"]),
     "cum_sum: {axis: 3}": ([5, 4], ["axis 3 of 3 axes"]),
     "mul: {}": ([5, 4], ["found 1 input, expected 2 inputs, or one and a value"]),
     "mul: {value: true}": ([5, 4], ["a number such as 0.5"]),

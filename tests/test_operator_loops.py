@@ -213,8 +213,8 @@ def test_along_one_axis(shape, data):
         logarithms += 1
         for at, _ in enumerate(line):
             elements += 1
-            steps += at > 0  # joined to what is before it
-    assert counted(CumSum(axis), shape) == (array.cumsum(axis).shape, 0, steps, 0)
+            steps += at > 0  # compared with what is before it
+    assert counted(CumSum(axis), shape) == (array.cumsum(axis).shape, 0, elements, 0)
     for operator, function in ((ArgMax, np.argmax), (ArgMin, np.argmin)):
         for keep in (False, True):
             expected = function(array, axis=axis, keepdims=keep).shape

@@ -40,7 +40,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "quantization": ("quantize", "dequantize"),
         "resize": ("resize_linear", "resize_nearest"),
         "transformer": ("learned_add", "learned_scale", "learned_tokens", "roll"),
-        "selection": ("split", "gather"),
+        "selection": ("split", "gather", "top_k"),
         "layout": (
             *("concat", "transpose", "pad", "slice", "channel_shuffle", "embedding"),
             *("flatten", "reshape", "squeeze", "unsqueeze"),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.operator import Operator, Whole, Wholes, axis_index
-from perfsim.network.work import Product, Shape, Work, elements
+from perfsim.network.work import Product, Shape, Work, elements, per_element
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class CumSum(Operator):
     """
 
     name: ClassVar[str] = "cum_sum"
-    cost: ClassVar[str] = "1 per element but the first along the axis (addition)"
+    cost: ClassVar[str] = "1 per element (addition)"
 
     axis: Whole = 1
 
@@ -162,6 +162,4 @@ class CumSum(Operator):
         return (inputs[0],)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        size = inputs[0][self.axis]
-        lines = (elements(inputs[0]) // size, "lines")
-        return Work(vector_ops=(Product("running sums", (lines, (size - 1, "additions each"))),))
+        return Work(vector_ops=per_element(outputs[0], 1, self.name))

@@ -1,4 +1,4 @@
-"""Parts of one axis: all of them, or those that are picked by their numbers."""
+"""Parts of one axis: all of them, those that are picked by their numbers, or the largest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.layout import Copy
-from perfsim.network.operator import Parts, Positive, Whole, axis_index
-from perfsim.network.work import Shape, elements, shape_text
+from perfsim.network.operator import Operator, Parts, Positive, Whole, axis_index
+from perfsim.network.work import Shape, Work, elements, per_element, shape_text
 
 
 @dataclass(frozen=True)
@@ -77,3 +77,41 @@ class Gather(Copy):
                     expected=f"{self.indices} for each image of the batch",
                 )
         return ((*shape[:axis], self.indices, *shape[axis + 1 :]),)
+
+
+@dataclass(frozen=True)
+class TopK(Operator):
+    """The largest elements along one axis, and their numbers: the layer t is read as `t.1` and `t.2`.
+
+    A heap of the k largest: an element is compared with the least of them, and sinks through ceil(log2 k) levels.
+
+    Attributes:
+        k: how many.
+        axis: which; 0 is the batch, 1 the channels, -1 the last (the default).
+    """
+
+    name: ClassVar[str] = "top_k"
+    cost: ClassVar[str] = "log2(k), rounded up, + 1 per element (comparisons in a heap of k)"
+    gives_parts: ClassVar[bool] = True
+
+    k: Positive
+    axis: Whole = -1
+
+    @property
+    def outputs(self) -> int:
+        return 2
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        shape = inputs[0]
+        axis = axis_index(self.axis, len(shape))
+        if self.k > shape[axis]:
+            raise ShapeError(
+                "",
+                found=f"k {self.k} of {shape[axis]} elements along axis {self.axis}",
+                expected=f"at most {shape[axis]}",
+            )
+        return ((*shape[:axis], self.k, *shape[axis + 1 :]),) * 2
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        levels = (self.k - 1).bit_length()
+        return Work(vector_ops=per_element(inputs[0], levels + 1, "comparisons"))
