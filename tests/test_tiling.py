@@ -14,6 +14,7 @@ from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, Full
 from perfsim.network.matrix import Attention, Linear, Matmul
 from perfsim.network.nest import Axis, attention, convolution, product
 from perfsim.network.operator import Unit
+from perfsim.network.recurrent import Lstm
 from perfsim.network.work import elements, total
 from perfsim.placement.tiling import (
     best,
@@ -159,8 +160,12 @@ def simulate(nest, layout, order, sizes):
 
 def random_operator(random):
     """An operator with the shape of its inputs, small enough to walk over every element."""
-    kind = random.choice(("conv", "conv", "conv", "transposed", "depthwise", "matmul", "attention"))
+    kind = random.choice(
+        ("conv",) * 3 + ("transposed", "depthwise", "matmul", "attention", "recurrent")
+    )
     pick = random.randint
+    if kind == "recurrent":
+        return Lstm(pick(1, 3), random.random() < 0.5), ((pick(1, 3), pick(1, 4), pick(1, 3)),)
     if kind == "matmul":
         lead = tuple(pick(1, 2) for _ in range(pick(0, 2)))
         a = tuple(random.choice((size, 1)) for size in lead)
@@ -212,6 +217,7 @@ def test_every_byte_is_what_a_walk_over_the_tiles_moves(seed):
         done += 1
         nest, _ = made
         order = tuple(chance.sample([loop for loop, _ in nest.sizes], len(nest.sizes)))
+        order = tuple(sorted(order, key=lambda loop: loop != "tokens"))
         sizes = tuple(chance.choice((1, chance.randint(1, n), n)) for _, n in nest.sizes)
         layout = Layout(
             tuple(chance.choice((1, 4, 8, 16, 32)) for _ in range(3)),
@@ -455,6 +461,21 @@ def test_axes_without_windows_are_rows():
 def test_batches_of_a_product_that_stretch_are_rows_or_columns():
     nest = Matmul().nest(((2, 5, 1, 3, 4), (2, 1, 6, 4, 7)), ((2, 5, 6, 3, 7),))
     assert nest == product(5 * 3, 4, 6 * 7, groups=2).named("a", "b", "output")
+
+
+def test_a_recurrence_fetches_the_weights_again_for_each_token_unless_they_are_held():
+    batch, tokens, features, units = 2, 7, 24, 16
+    inputs = ((batch, tokens, features),)
+    nest = Lstm(units).nest(inputs, ((batch, tokens, units),))
+    weights = 4 * units * (features + units)
+    found = front(nest, BYTES, ALL)
+    held, passing = best(found, weights + features + units), best(found, weights)
+    assert held.read_bytes == (batch * tokens * features, weights, 0)
+    # Both images' features beside the weights of one unit after another.
+    assert passing.read_bytes == (batch * tokens * features, tokens * weights, 0)
+    least = batch * (features + 1) + weights // units
+    assert best(found, least) == passing
+    assert passing.buffer_bytes == least
 
 
 def test_attention_fetches_keys_and_values_again_for_each_run_of_queries():

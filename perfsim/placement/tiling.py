@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, Nest
+from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, TOKENS, Nest
 from perfsim.placement.placement import Counts
 from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
 
@@ -182,6 +182,7 @@ def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[i
 
     A loop whose tile size changes no traffic in that order has tiles of one step, which take least memory.
     """
+    first = (TOKENS,) if TOKENS in nest.size else ()
     axes = tuple(nest.axis)
     places = [axes] if axes else []
     if not axes or nest.size[IMAGES] > 1:
@@ -191,12 +192,13 @@ def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[i
     for slide in axes or (IMAGES,):
         inner = (*(loop for loop in (IMAGES, *axes) if loop != slide), slide)
         halo = [loop for loop in inner[:-1] if loop in axes and _has_halo(nest, loop)]
-        order = (OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
+        order = (*first, OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
         yield order, _tried(nest, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo))
+        order = (*first, INPUT_CHANNELS, *inner, OUTPUT_CHANNELS)
         for cut in places:
-            yield (INPUT_CHANNELS, *inner, OUTPUT_CHANNELS), _tried(nest, (INPUT_CHANNELS, *cut))
+            yield order, _tried(nest, (INPUT_CHANNELS, *cut))
+    order = (*first, IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
     for cut in places:
-        order = (IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
         yield order, _tried(nest, (OUTPUT_CHANNELS, *cut))
 
 
@@ -213,7 +215,7 @@ def _tried(nest: Nest, free: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     every = {loop: tile_sizes(nest.size[loop]) for loop in free}
     most = max(map(len, every.values()))
     while math.prod(min(len(each), most) for each in every.values()) > COMBINATIONS:
-        most -= 1
+        most -= max(1, most // 16)
     return sizes | {loop: _thinned(each, most) for loop, each in every.items()}
 
 
@@ -258,8 +260,12 @@ def floor_buffer_bytes(
     output in partial sums, with one input channel and its weights. Of one group. `front` may find a smaller one.
     """
     layout = Layout(bits, external, double_buffered)
-    rows = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
-    parts: list[dict[str, int]] = [*rows, {OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
+    parts: list[dict[str, int]]
+    parts = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
+    if TOKENS in nest.size:  # each token needs all weights
+        parts = [{IMAGES: 1, TOKENS: 1}]
+    else:
+        parts += [{OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
     return min(_buffer_bytes(nest, layout, {**nest.size, **part}) for part in parts)
 
 
