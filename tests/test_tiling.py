@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from perfsim import catalog, load_network
+from perfsim.frontends.tensor_operators import Einsum, holding, worked
+from perfsim.network.arithmetic import Add
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Attention, Linear, Matmul
 from perfsim.network.nest import Axis, attention, convolution, product
@@ -488,3 +492,74 @@ def test_attention_fetches_keys_and_values_again_for_each_run_of_queries():
     chosen = best(least, memory)
     assert dict(chosen.tile)["images"] == 20
     assert chosen.read_bytes == (3 * queries * size, 3 * (60 // 20) * keys * 2 * size, 0)
+
+
+EXAMPLE = Conv(3, 3, padding=1).nest(((1, 2, 6),), ((1, 3, 6),))
+
+
+def test_the_worked_example():
+    text = (ROOT / "docs/tiling.md").read_text()
+    section = text.split("## Worked example")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.*?) \|$", section, re.MULTILINE)[2:]
+    assert len(rows) == 4
+    least = front(EXAMPLE, BYTES, ALL)
+    for number, row in enumerate(rows):
+        order, *numbers = row.split(" | ")
+        tile, buffer, read, written, traffic = (
+            tuple(int(each) for each in part.split(", ")) for part in numbers
+        )
+        found = tiling(
+            EXAMPLE, Layout(BYTES, ALL), ("images", *order.split(", ")), (1, tile[0], *tile[1:])
+        )
+        assert found.operand_buffer_bytes == buffer
+        assert found.read_bytes == read
+        assert (sum(found.write_bytes), found.traffic_bytes) == (*written, *traffic)
+        if number < 3:  # the first three are what is chosen with just that memory
+            assert best(least, sum(buffer)).traffic_bytes == found.traffic_bytes
+
+
+@pytest.mark.parametrize(
+    ("operator", "before"),
+    [
+        (Conv(1, 3), [1]),  # 8 outputs need 10 inputs: one in front, one behind
+        (Conv(1, 3, 2), [0]),  # 4 outputs need 9: the one that is missing goes behind
+        (Conv(1, 5, 2, dilation=2), [3]),  # 4 outputs need 15: three in front, four behind
+        (Conv(1, 3, padding=((2, 0),)), [2]),
+        (ConvTranspose(1, 4, 2), [1]),  # 16 of 18 outputs: one is cut off on both sides
+        (ConvTranspose(1, 2, 3), [0]),
+        (ConvTranspose(1, 4, 2, padding=1), [1]),
+    ],
+)
+def test_padding_in_front(operator, before):
+    inputs = ((1, 1, 8),)
+    nest = operator.nest(inputs, operator.output_shapes(inputs))
+    assert [axis.before for axis in nest.axes] == before
+
+
+def test_a_factor_that_is_a_constant_is_the_layer_s_own():
+    rows, columns, result = (4, 5), (5, 6), ((4, 6),)
+    held = holding(Matmul(), (rows, columns), result, 30)
+    assert held.nest((rows,), result) == product(4, 5, 6)
+    held = holding(Matmul(), (rows, columns), result, 20)
+    assert held.nest((columns,), result) == product(4, 5, 6).named("weight", "input", "output")
+
+
+def test_keys_of_earlier_tokens_are_not_tiled():
+    query, key = (1, 2, 3, 4), (1, 2, 9, 4)
+    whole = worked(Attention(1), (query, key, key), (query,))
+    assert whole.nest((query, key, key), (query,)) == attention(3, 9, 4, 4, groups=2)
+    new = (1, 2, 3, 4)
+    assert whole.nest((query, new, new, (1, 2, 6, 4), (1, 2, 6, 4)), (query,)) is None
+
+
+def test_einsum():
+    shapes = ((2, 3, 4), (2, 4, 5))
+    assert Einsum("bij", "bjk", "bik").nest(shapes, ((2, 3, 5),)) == product(3, 4, 5, 2).named(
+        "a", "b", "output"
+    )
+    assert Einsum("bij", "bjk", "bk").nest(shapes, ((2, 5),)) is None  # i is in one factor alone
+    assert Einsum("ii", "ij", "j").nest(((3, 3), (3, 4)), ((4,),)) is None
+
+
+def test_what_streams_has_no_nest():
+    assert Add().nest(((1, 2), (1, 2)), ((1, 2),)) is None

@@ -12,7 +12,7 @@ looks at three kinds of order only, since any other moves as much as one of them
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,8 +22,8 @@ from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, TOKENS
 from perfsim.placement.placement import Counts
 from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
 
-# How many combinations of tile sizes are tried for one order of the loops, about.
-COMBINATIONS = 10_000
+# How many combinations of tile sizes are tried, about, over all orders of the loops.
+COMBINATIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def front(
     external memory. double_buffered: whether the next tiles come in while the present ones are worked on.
     """
     layout = Layout(bits, external, double_buffered)
-    candidates = list(_candidates(nest))
+    candidates = _candidates(nest)
     parts = [_tried_tilings(nest, layout, order, tried) for order, tried in candidates]
     buffer, traffic, sizes = (np.concatenate(each) for each in zip(*parts, strict=True))
     order_of = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
@@ -177,7 +177,7 @@ def _least(buffer: Counts, traffic: Counts) -> Counts:
     return np.asarray(order[kept])
 
 
-def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[int, ...]]]]:
+def _candidates(nest: Nest) -> list[tuple[tuple[str, ...], dict[str, tuple[int, ...]]]]:
     """Orders of loops with the tile sizes to try for each loop.
 
     A loop whose tile size changes no traffic in that order has tiles of one step, which take least memory.
@@ -189,17 +189,17 @@ def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[i
         places.append((IMAGES,))
     if len(places) > 1:
         places.append((IMAGES, *axes))
+    free: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     for slide in axes or (IMAGES,):
         inner = (*(loop for loop in (IMAGES, *axes) if loop != slide), slide)
         halo = [loop for loop in inner[:-1] if loop in axes and _has_halo(nest, loop)]
         order = (*first, OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
-        yield order, _tried(nest, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo))
+        free.append((order, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo)))
         order = (*first, INPUT_CHANNELS, *inner, OUTPUT_CHANNELS)
-        for cut in places:
-            yield order, _tried(nest, (INPUT_CHANNELS, *cut))
+        free += [(order, (INPUT_CHANNELS, *cut)) for cut in places]
     order = (*first, IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
-    for cut in places:
-        yield order, _tried(nest, (OUTPUT_CHANNELS, *cut))
+    free += [(order, (OUTPUT_CHANNELS, *cut)) for cut in places]
+    return [(order, _tried(nest, loops, COMBINATIONS // len(free))) for order, loops in free]
 
 
 def _has_halo(nest: Nest, axis: str) -> bool:
@@ -208,13 +208,13 @@ def _has_halo(nest: Nest, axis: str) -> bool:
     return int(each.fetched[0]) > each.extent
 
 
-def _tried(nest: Nest, free: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+def _tried(nest: Nest, free: tuple[str, ...], combinations: int) -> dict[str, tuple[int, ...]]:
     """Sizes to try: of the free loops several, of others one step, or all where whole images are cut."""
     whole = IMAGES in free and not any(loop in nest.axis for loop in free)
     sizes = {loop: (steps if whole and loop in nest.axis else 1,) for loop, steps in nest.sizes}
     every = {loop: tile_sizes(nest.size[loop]) for loop in free}
     most = max(map(len, every.values()))
-    while math.prod(min(len(each), most) for each in every.values()) > COMBINATIONS:
+    while math.prod(min(len(each), most) for each in every.values()) > combinations:
         most -= max(1, most // 16)
     return sizes | {loop: _thinned(each, most) for loop, each in every.items()}
 
