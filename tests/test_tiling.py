@@ -343,7 +343,7 @@ def least_elements(macs, reuse, memory):
     with A + B + C <= 2 memory + T: they were there before, stay behind, or cross. These allow at most
     sqrt(reuse A B C) multiply-accumulates (Loomis and Whitney; Irony, Toledo, Tiskin, J. Parallel Distrib. Comput.
     64(9), 2004, for matrices, where reuse is 1); an input of a convolution meets `reuse` = ceil(kernel / stride) taps
-    per axis, so that it counts as that many entries of a matrix (Chen et al., arXiv:1911.05662, section III).
+    per axis, so that it counts as that many entries of a matrix (Chen et al., arXiv:1911.05662).
     """
     bound = 0.0
     for crossing in (memory, 2 * memory, 4 * memory):
@@ -363,7 +363,7 @@ def check_bounds(found):
     for buffer, traffic in zip(found.buffer_bytes, found.traffic_bytes, strict=True):
         memory = float(buffer) / width
         bounds = [compulsory, least_elements(nest.macs, reuse, memory) * width]
-        if not nest.axes:  # Smith et al., arXiv:1702.02017, theorem 1: of one product
+        if not nest.axes:  # Smith et al., arXiv:1702.02017: of one product
             macs = nest.macs / nest.groups
             one = 2 * macs / math.sqrt(memory) - 2 * memory
             bounds.append(nest.groups * one * width)
