@@ -131,7 +131,7 @@ NETWORKS = {
         ),
         ["net.yaml:6", "1x4x8x8 and 1x4x4x4", "equal but for the channels"],
     ),
-    "add of one": (layers(CONV, "add: {}"), ["net.yaml:5", "found 1 input", "at least 2"]),
+    "add of one": (layers(CONV, "add: {}"), ["net.yaml:5", "found 1 input", "expected 2 inputs"]),
     "conv of two": (
         layers("conv: {channels: 4, kernel: 3, inputs: [input, input]}"),
         ["net.yaml:4", "found 2 inputs", "expected 1"],

@@ -194,10 +194,7 @@ def _matmul(first: int, second: int) -> Maker:
                     expected="as many columns in the first input as rows in the second",
                 )
             return Made(Linear(b[1], bias=False), (first,), (second,))
-        if len(a) > 1 and len(b) > 1:
-            return Made(Matmul(), (first, second))
-        rows, columns = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
-        return Made(worked(Matmul(), (rows, columns), (step.output(),)), (first, second))
+        return Made(Matmul(), (first, second))
 
     return make
 

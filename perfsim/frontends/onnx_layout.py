@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, ShapeError
@@ -20,8 +19,9 @@ from perfsim.network.layout import (
 )
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.pooling import GlobalAvgPool
-from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.reduction import ArgMax, ArgMin, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.selection import TopK
 from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 
@@ -133,7 +133,7 @@ def _resize(step: Step) -> Made:
             return Made(ResizeNearest(tuple(scales[2:])))
         return Made(Declared("resize_nearest", Unit.COPY, (shape,)))
     if mode == "linear":
-        if enlarged and min(scales[2:]) > 1:
+        if enlarged:
             return Made(ResizeLinear(tuple(scales[2:])))
         each = (3 * (2**resized - 1), "operations (subtract, multiply, add per interpolation)")
     elif mode == "cubic":
@@ -204,12 +204,15 @@ def _reduction(name: str, before: int, after: int) -> Maker:
 
 
 def _top_k(step: Step) -> Made:
-    """A heap of the k largest: log2(k) + 1 comparisons for each element, rounded up."""
-    shapes = step.all_outputs()
-    axis = step.integer("axis", -1)
-    depth = math.ceil(math.log2(max(shapes[0][axis], 1))) + 1
-    count = per_element(step.shape(0), depth, "comparisons")
-    return Made(Declared("top_k", Unit.VECTOR, shapes, Work(vector_ops=count)))
+    shapes, axis = step.all_outputs(), step.integer("axis", -1)
+    return Made(worked(TopK(max(shapes[0][axis], 1), axis), (step.shape(0),), shapes))
+
+
+def _arg(operator: type[ArgMax] | type[ArgMin]) -> Maker:
+    def make(step: Step) -> Made:
+        return Made(operator(step.integer("axis", 0), bool(step.integer("keepdims", 1))))
+
+    return make
 
 
 def gathered(operator: type[Operator]) -> Maker:
@@ -262,7 +265,7 @@ LAYOUT: Mapping[str, Maker] = {
     "ReduceSumSquare": _reduction("reduce_sum_square", 1, 0),
     "ReduceLogSum": _reduction("reduce_log_sum", 0, 1),
     "ReduceLogSumExp": _reduction("reduce_log_sum_exp", 1, 1),
-    "ArgMax": _reduction("arg_max", 0, 0),
-    "ArgMin": _reduction("arg_min", 0, 0),
+    "ArgMax": _arg(ArgMax),
+    "ArgMin": _arg(ArgMin),
     "TopK": _top_k,
 }

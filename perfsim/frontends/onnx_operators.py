@@ -19,6 +19,7 @@ from perfsim.network import arithmetic, elementwise
 from perfsim.network.elementwise import (
     HardTanh,
     LeakyRelu,
+    LogSoftmax,
     Prelu,
     Relu,
     Relu6,
@@ -74,7 +75,8 @@ def _clip(step: Step) -> Made:
 
 
 def _softmax(step: Step) -> Made:
-    return Made(Softmax(step.integer("axis", -1 if step.version >= 13 else 1)))
+    kind = Softmax if step.op == "Softmax" else LogSoftmax
+    return Made(kind(step.integer("axis", -1 if step.version >= 13 else 1)))
 
 
 def _prelu(step: Step) -> Made:
@@ -198,6 +200,7 @@ TABLE: Mapping[str, Maker] = {
     "Mish": gathered(elementwise.Mish),
     "Clip": _clip,
     "Softmax": _softmax,
+    "LogSoftmax": _softmax,
     "Add": _all_inputs(arithmetic.Add),
     "Sum": _all_inputs(arithmetic.Add),
     "Mul": _all_inputs(arithmetic.Mul),
@@ -217,7 +220,6 @@ TABLE: Mapping[str, Maker] = {
     "Celu": _elementwise("celu", 5),  # elu, and x / a
     "ThresholdedRelu": _elementwise("thresholded_relu", 2),  # compare, select
     "Shrink": _elementwise("shrink", 4),  # two comparisons, add, select
-    "LogSoftmax": _elementwise("log_softmax", 5),  # max, subtract, exp, sum, subtract
     "Hardmax": _elementwise("hardmax", 2),  # max, compare
     "LpNormalization": _elementwise("lp_normalization", 3),  # power, sum, divide
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),

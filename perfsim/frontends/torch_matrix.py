@@ -28,8 +28,6 @@ def matmul(call: Call) -> Value:
     a, b = list(call.arguments.values())[:2]
     if isinstance(a, Feature) and isinstance(b, Constant) and b.params and len(b.shape) == 2:
         return _with_weights(call, a, b.shape[1], bias=False)
-    if min(len(a.shape), len(b.shape)) < 2:
-        raise call.refused("an operand is a vector", "operands of two axes or more")
     return call.emit(Matmul(), a, b)
 
 

@@ -153,8 +153,6 @@ def _adaptive_pool(to_one: type[Operator], to_any: Any, call: Call) -> Value:
     x, output = call["self"], tuple(call["output_size"])
     if len(x.shape) != len(output) + 2:
         raise call.refused("its input has no batch")
-    if output == x.shape[2:]:
-        return to.same(call)
     if set(output) == {1}:
         return call.emit(to_one(), x)
     return call.emit(to_any(to.numbers(output)), x)
