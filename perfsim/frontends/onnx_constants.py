@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from perfsim.errors import InvalidValueError
-from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, empty, params_of
+from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, counted, empty, params_of
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import Shape, elements
 
@@ -38,7 +38,13 @@ def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:
                 node.input[position] = source[name]
         gives_input = node.domain in DOMAINS and node.op_type in ("Identity", "Dropout")
         shown = [each for each in node.output if each in read]
-        if gives_input and node.input and shown == node.output[:1] and shown[0] not in outputs:
+        if (
+            gives_input
+            and node.input
+            and len(shown) == 1
+            and shown == node.output[:1]
+            and shown[0] not in outputs
+        ):
             source[shown[0]] = node.input[0]
         else:
             kept.append(node)
@@ -54,7 +60,7 @@ def constant_node(step: Step) -> Value:
             step.tensor("value")
             return constant(value.t)
         if name == "sparse_value":
-            shape = tuple(value.sparse_tensor.dims)
+            shape = counted(value.sparse_tensor.dims)
             return Value(shape, value.sparse_tensor.values.data_type, True)
         if name in ("value_int", "value_ints", "value_float", "value_floats"):
             return _of_numbers(step, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -169,7 +169,7 @@ class Step:
     def tensor(self, name: str) -> Any:
         """The value of a tensor attribute; None if it is absent."""
         value = self._attribute(name, onnx.AttributeProto.TENSOR, "t", None)
-        return None if value is None else onnx.numpy_helper.to_array(value)
+        return None if value is None else _array(value)
 
     def cast(self, array: Any) -> Any:
         """`array` with elements of the type that the attribute `to` asks for."""
@@ -192,26 +192,36 @@ class Step:
 
 def constant(tensor: Any) -> Value:
     """What is known of an initializer or the value of a Constant node; large values are not looked at."""
-    shape = tuple(tensor.dims)
-    if any(size < 0 for size in shape):
-        raise ShapeError("", found=f"a constant of shape {list(shape)}", expected="sizes from 0")
+    shape = counted(tensor.dims)
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
     if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:
-        try:
-            array = onnx.numpy_helper.to_array(tensor)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise InvalidValueError(
-                f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
-            ) from None
+        array = _array(tensor)
     return Value(
         shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
     )
 
 
+def _array(tensor: Any) -> Any:
+    """The value of a tensor that lies in the model."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise InvalidValueError("", found="a value in another file", expected="one in the model")
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
+        ) from None
+
+
 def as_type(array: Any, elem_type: int) -> Any:
     """`array` with elements of another type."""
-    return np.asarray(array).astype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+    try:
+        return np.asarray(array).astype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+    except KeyError:
+        raise InvalidValueError(
+            "", found=f"element type {elem_type}", expected="a type of numbers of ONNX"
+        ) from None
 
 
 def empty(shape: Shape, elem_type: int) -> Value:
@@ -225,72 +235,12 @@ def first_line(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-_INFERENCE_FAULTS = (
-    onnx.shape_inference.InferenceError,
-    onnx.checker.ValidationError,
-    onnx.defs.SchemaError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-)
-
-
-class Inference:
-    """ONNX's own shape inference, one node at a time, with the shapes and values that are known."""
-
-    def __init__(self, opsets: Sequence[Any], ir_version: int) -> None:
-        self._opsets = list(opsets)
-        self._versions = {each.domain: each.version for each in opsets}
-        self._ir_version = ir_version
-        self._schemas: dict[str, Any] = {}
-
-    def outputs(self, step: Step) -> dict[str, tuple[Shape | None, int]]:
-        """(shape, element type) of each output that ONNX can infer; raises ShapeError if it finds a fault."""
-        schema = self._schema(step.op)
-        if schema is None:
-            return {}
-        types: dict[str, Any] = {}
-        data: dict[str, Any] = {}
-        for name, value in zip(step.names, step.inputs, strict=True):
-            if value is None:
-                continue
-            types[name] = onnx.helper.make_tensor_type_proto(value.elem_type, value.shape)
-            if value.array is not None and value.array.size <= 64:
-                data[name] = onnx.numpy_helper.from_array(value.array, name)
-        try:
-            found = onnx.shape_inference.infer_node_outputs(
-                schema, step.node, types, data, None, self._opsets, self._ir_version
-            )
-        except _INFERENCE_FAULTS as error:
-            raise ShapeError(f"ONNX refuses it: {_fault(error)}") from None
-        return {
-            name: (_fixed(proto.tensor_type), proto.tensor_type.elem_type)
-            for name, proto in found.items()
-            if proto.HasField("tensor_type")
-        }
-
-    def _schema(self, op: str) -> Any:
-        if op not in self._schemas:
-            try:
-                schema = onnx.defs.get_schema(op, self._versions.get("", 1))
-            except onnx.defs.SchemaError:
-                schema = None
-            self._schemas[op] = schema
-        return self._schemas[op]
-
-
-def _fault(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.rpartition("] ")[2][:200] or first_line(error)
-
-
-def _fixed(tensor_type: Any) -> Shape | None:
-    if not tensor_type.HasField("shape"):
-        return None
-    sizes = tensor_type.shape.dim
-    if not all(each.HasField("dim_value") for each in sizes):
-        return None
-    return tuple(each.dim_value for each in sizes)
+def counted(sizes: Iterable[int]) -> Shape:
+    """`sizes` as a shape; raises ShapeError for one below 0."""
+    shape = tuple(sizes)
+    if any(size < 0 for size in shape):
+        raise ShapeError("", found=f"a tensor of shape {list(shape)}", expected="sizes from 0")
+    return shape
 
 
 def holding(

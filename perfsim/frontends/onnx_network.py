@@ -21,15 +21,16 @@ from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
     STRING,
     Declared,
-    Inference,
     Step,
     Value,
     constant,
+    counted,
     empty,
     first_line,
     holding,
     params_of,
 )
+from perfsim.frontends.onnx_inference import Inference
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
@@ -74,7 +75,7 @@ class Assembly:
             except InputError as error:
                 raise error.at(where=f"initializer '{tensor.name}'") from None
         for sparse in graph.sparse_initializer:
-            shape = tuple(sparse.dims)
+            shape = counted(sparse.dims)
             kind = sparse.values.data_type
             self._values[sparse.values.name] = Value(
                 shape, kind, True, params=params_of(shape, kind)
@@ -196,7 +197,7 @@ class Assembly:
         ]
         if any(size is None for size in sizes):
             return None, tensor_type.elem_type
-        return tuple(size for size in sizes if size is not None), tensor_type.elem_type
+        return counted(size for size in sizes if size is not None), tensor_type.elem_type
 
     def _add(self, step: Step) -> None:
         if self._fold(step):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perfsim.errors import InvalidValueError, nearest_name
+from perfsim.errors import InvalidValueError, ShapeError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
 from perfsim.frontends.onnx_graph import Declared, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
@@ -24,7 +24,7 @@ from perfsim.network.elementwise import (
     Softmax,
 )
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Work, elements, per_element
+from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
 
@@ -91,6 +91,14 @@ def _attention(step: Step) -> Made:
     """Both products, and scale, mask and softmax on each score, also with the keys and values of earlier tokens."""
     query, key, value = step.shape(0), step.shape(1), step.shape(2)
     shapes = step.all_outputs()
+    if not len(query) == len(key) == len(value) in (3, 4) or (
+        step.has(4) and len(step.shape(4)) != 4
+    ):
+        raise ShapeError(
+            "",
+            found=f"query, key and value of {shape_text(query)}, {shape_text(key)} and {shape_text(value)}",
+            expected="three tensors of 3 or of 4 axes, and earlier keys of 4",
+        )
     if len(query) == 4:
         batch, heads, queries, size = query
         keys, value_size = key[2], value[3]
