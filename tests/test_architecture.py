@@ -37,7 +37,12 @@ HOMES = {
         "frontends.layer_table",
         "frontends.onnx_reader",
     },
-    "onnx": {"frontends.onnx_reader", "frontends.onnx_graph", "frontends.onnx_inference"},
+    "onnx": {
+        "frontends.onnx_reader",
+        "frontends.onnx_file",
+        "frontends.onnx_graph",
+        "frontends.onnx_inference",
+    },
     "yaml": {"document"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},

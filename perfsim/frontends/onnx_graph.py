@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
+from perfsim.frontends.onnx_file import check_length
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import Product, Shape, Work, elements
@@ -193,6 +194,8 @@ class Step:
 def constant(tensor: Any) -> Value:
     """What is known of an initializer or the value of a Constant node; large values are not looked at."""
     shape = counted(tensor.dims)
+    if tensor.HasField("raw_data"):
+        check_length(tensor, len(tensor.raw_data))
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
     if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:

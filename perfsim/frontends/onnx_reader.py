@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from perfsim.document import Document
 from perfsim.errors import (
-    FileError,
     InputError,
     InvalidValueError,
     MissingExtraError,
@@ -82,18 +81,12 @@ def _settings(document: Document) -> OnnxSettings:
 
 
 def _load(path: Path) -> Any:
-    """The model, without external data, its local functions written out."""
-    import onnx
+    """The model, without the values of its weights, its local functions written out."""
     from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(str(path), format="protobuf", load_external_data=False)
-    except FileNotFoundError:
-        raise FileError("no such file") from None
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}") from None
-    except (DecodeError, UnicodeDecodeError):
-        raise ParseError("not an ONNX model, or cut off", expected="a protobuf of ONNX") from None
+    from perfsim.frontends.onnx_file import read_model
+
+    model = read_model(path)
     if not model.ir_version or not model.opset_import or not model.HasField("graph"):
         raise ParseError(
             "", found="a protobuf of something else", expected="an ONNX model with a graph"
