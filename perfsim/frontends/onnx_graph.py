@@ -19,6 +19,8 @@ STRING = onnx.TensorProto.STRING
 _FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
 _FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
 
+_TYPED_DATA = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+
 NO_WORK = Work()
 
 
@@ -198,7 +200,11 @@ def constant(tensor: Any) -> Value:
         check_length(tensor, len(tensor.raw_data))
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
-    if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:
+    held = tensor.HasField("raw_data") or any(len(getattr(tensor, each)) for each in _TYPED_DATA)
+    left_out = external or (
+        not held and elements(shape) > 0
+    )  # models are passed on without weights
+    if elements(shape) <= LARGEST_VALUE and not left_out and tensor.data_type != STRING:
         array = _array(tensor)
     return Value(
         shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
