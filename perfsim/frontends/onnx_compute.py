@@ -233,7 +233,7 @@ def _batch_norm(step: Step) -> Made:
 
 
 def _group_norm(step: Step) -> Made:
-    operator = GroupNorm(groups=max(step.integer("num_groups", 1), 1))
+    operator = GroupNorm(groups=step.at_least_one("num_groups"))
     return Made(operator)
 
 
@@ -299,7 +299,7 @@ COMPUTE: Mapping[str, Maker] = {
     "GroupNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
     "RMSNormalization": _rms_norm,
-    "LRN": lambda step: Made(Lrn(max(step.integer("size", 1), 1))),
+    "LRN": lambda step: Made(Lrn(step.at_least_one("size"))),
     "LSTM": _recurrent(Lstm),
     "GRU": _recurrent(Gru),
 }

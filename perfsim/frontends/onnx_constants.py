@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError
-from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, counted, empty, params_of
+from perfsim.errors import InvalidValueError, ShapeError
+from perfsim.frontends.onnx_graph import (
+    DOMAINS,
+    Step,
+    Value,
+    as_type,
+    constant,
+    counted,
+    empty,
+    params_of,
+)
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Shape, elements
-
-DOMAINS = ("", "ai.onnx")
+from perfsim.network.work import Shape, elements, shape_text
 
 
 def known_result(
@@ -19,6 +26,12 @@ def known_result(
 ) -> list[Value] | None:
     """The outputs of a node that are constant although it reads what is not: of views of constants, and empty ones."""
     if not any(map(elements, shapes)):
+        if operator.unit is Unit.MATRIX:
+            raise ShapeError(
+                "nothing is computed",
+                found=f"an output of {shape_text(shapes[0])}",
+                expected="sizes from 1",
+            )
         return [empty(shape, kind) for shape, kind in zip(shapes, step.types, strict=False)]
     if operator.unit is not Unit.VIEW or not data.is_constant:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -13,8 +14,9 @@ from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_file import check_length
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Shape, Work, elements
+from perfsim.network.work import LARGEST_COUNT, Product, Shape, Work, elements, too_large
 
+DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
 STRING = onnx.TensorProto.STRING
 _FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
 _FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
@@ -155,6 +157,13 @@ class Step:
         """The value of a whole-number attribute."""
         return int(self._attribute(name, onnx.AttributeProto.INT, "i", default))
 
+    def at_least_one(self, name: str) -> int:
+        """The value of a whole-number attribute that counts something, 1 where it is left out."""
+        found = self.integer(name, 1)
+        if found < 1:
+            raise InvalidValueError("", found=f"{name} {found}", expected="at least 1")
+        return found
+
     def number(self, name: str, default: float) -> float:
         """The value of an attribute that is a number."""
         return float(self._attribute(name, onnx.AttributeProto.FLOAT, "f", default))
@@ -235,6 +244,9 @@ def as_type(array: Any, elem_type: int) -> Any:
 
 def empty(shape: Shape, elem_type: int) -> Value:
     """A tensor without elements."""
+    filled = math.prod(size for size in shape if size)
+    if filled > LARGEST_COUNT:
+        raise too_large(filled, "elements along its other axes")
     return Value(shape, elem_type, True, array=as_type(np.empty(shape), elem_type))
 
 

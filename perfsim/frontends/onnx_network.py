@@ -11,7 +11,6 @@ from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError
 from perfsim.frontends.names import unique_name
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
-    DOMAINS,
     constant_node,
     known_result,
     pass_on,
@@ -19,6 +18,7 @@ from perfsim.frontends.onnx_constants import (
 )
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
+    DOMAINS,
     STRING,
     Declared,
     Step,
@@ -44,6 +44,7 @@ from perfsim.network.work import (
 )
 
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+
 _FOLDING_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
 
 
@@ -61,13 +62,12 @@ class Assembly:
         graph = model.graph
         self._allow_unpriced = allow_unpriced
         self._inputs = inputs
-        self._bound = bound
-        versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
-        self._version: int = versions[0] if versions else 1
-        self._inference = Inference(model.opset_import, model.ir_version)
+        self._version: int = next(
+            each.version for each in model.opset_import if each.domain in DOMAINS
+        )
+        self._inference = Inference(model, bound)
         self._unpriced: Counter[str] = Counter()
         self._names: set[str] = set()
-        self._declared = {each.name: each for each in (*graph.value_info, *graph.output)}
         self._values: dict[str, Value] = {}
         for tensor in graph.initializer:
             try:
@@ -167,6 +167,8 @@ class Assembly:
         outputs = list(node.output)
         while len(outputs) > 1 and outputs[-1] not in self._read:
             outputs.pop()  # what is left out, or nobody reads: statistics and masks for training
+        if not any(outputs):
+            raise ShapeError("", found="no outputs", expected="at least 1")
         values = [self._values[each] if each else None for each in names]
         step = Step(node, label, self._version, names, values, outputs)
         if node.domain in DOMAINS and node.op_type in CONTROL_FLOW:
@@ -174,30 +176,8 @@ class Assembly:
                 f"control flow ({node.op_type}) is not supported: what runs is known only when it runs",
                 expected="a model without If, Loop and Scan (trace it, or simplify it)",
             )
-        found = self._inference.outputs(step) if node.domain in DOMAINS else {}
-        for each in outputs:
-            shape, elem_type = found.get(each, (None, 0))
-            if shape is None:
-                shape, declared_type = self._declared_shape(each)
-                elem_type = elem_type or declared_type
-            step.inferred.append(shape)
-            step.types.append(elem_type or (values[0].elem_type if values and values[0] else 1))
+        self._inference.complete(step)
         return step
-
-    def _declared_shape(self, name: str) -> tuple[Shape | None, int]:
-        info = self._declared.get(name)
-        if info is None or not info.type.HasField("tensor_type"):
-            return None, 0
-        tensor_type = info.type.tensor_type
-        if not tensor_type.HasField("shape"):
-            return None, tensor_type.elem_type
-        sizes = [
-            each.dim_value if each.HasField("dim_value") else self._bound.get(each.dim_param)
-            for each in tensor_type.shape.dim
-        ]
-        if any(size is None for size in sizes):
-            return None, tensor_type.elem_type
-        return counted(size for size in sizes if size is not None), tensor_type.elem_type
 
     def _add(self, step: Step) -> None:
         if self._fold(step):
@@ -300,7 +280,7 @@ class Assembly:
             raise UnknownNameError(
                 f"unknown operator '{step.op}'{domain}",
                 expected="an operator of docs/onnx.md, or --allow-unpriced",
-                nearest=nearest_known(step.op),
+                nearest=None if domain else nearest_known(step.op),
             )
         shapes = step.all_outputs()
         self._unpriced[step.op] += 1

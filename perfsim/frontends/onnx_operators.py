@@ -103,9 +103,9 @@ def _attention(step: Step) -> Made:
         batch, heads, queries, size = query
         keys, value_size = key[2], value[3]
     else:
-        heads, shared = step.integer("q_num_heads", 1), step.integer("kv_num_heads", 1)
+        heads, shared = step.at_least_one("q_num_heads"), step.at_least_one("kv_num_heads")
         batch, queries, features = query
-        keys, size, value_size = key[1], features // max(heads, 1), value[2] // max(shared, 1)
+        keys, size, value_size = key[1], features // heads, value[2] // shared
     if step.has(4):
         keys += step.shape(4)[2]
     scores = (
