@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import MACHINE, TINY
+
+from perfsim import MissingExtraError, from_torch
 
 HEAD = "name: n\ninput: [3, 8, 8]\nlayers:\n"
 
@@ -556,3 +559,9 @@ def test_check_reports_every_file(perfsim_cli, write):
     assert "bad.yaml:3" in errors[0]
     assert "gone.yaml: no such file" in errors[1]
     assert "neither a network nor a machine" in errors[2]
+
+
+def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'perfsim\[torch\]'"):
+        from_torch(None, [])

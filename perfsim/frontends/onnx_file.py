@@ -48,7 +48,13 @@ def read_model(path: Path) -> Any:
         raise _not_onnx() from None
 
 
-def check_length(tensor: Any, length: int) -> None:
+def check_data(tensor: Any) -> None:
+    """Raise InvalidValueError if the raw data of `tensor` are not as long as its shape needs."""
+    if tensor.HasField("raw_data"):
+        _check_length(tensor, len(tensor.raw_data))
+
+
+def _check_length(tensor: Any, length: int) -> None:
     """Raise InvalidValueError if `length` bytes of raw data are not what the shape of `tensor` needs."""
     kind = tensor.data_type
     if kind not in TensorProto.DataType.values() or TensorProto.DataType.Name(kind) in _UNSIZED:
@@ -135,7 +141,7 @@ def _lean_tensor(data: Any, start: int, end: int) -> bytes:
     length = floats if raw is None and tensor.data_type == TensorProto.FLOAT else raw
     if length is not None:
         try:
-            check_length(tensor, length)
+            _check_length(tensor, length)
         except InvalidValueError as error:
             raise error.at(where=f"initializer '{shortened(tensor.name)}'") from None
     return bytes(out)

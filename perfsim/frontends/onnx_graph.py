@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
-from perfsim.frontends.onnx_file import check_length
+from perfsim.frontends.onnx_file import check_data
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import LARGEST_COUNT, Product, Shape, Work, elements, too_large
@@ -181,7 +181,10 @@ class Step:
     def tensor(self, name: str) -> Any:
         """The value of a tensor attribute; None if it is absent."""
         value = self._attribute(name, onnx.AttributeProto.TENSOR, "t", None)
-        return None if value is None else _array(value)
+        if value is None:
+            return None
+        check_data(value)
+        return _array(value)
 
     def cast(self, array: Any) -> Any:
         """`array` with elements of the type that the attribute `to` asks for."""
@@ -205,8 +208,7 @@ class Step:
 def constant(tensor: Any) -> Value:
     """What is known of an initializer or the value of a Constant node; large values are not looked at."""
     shape = counted(tensor.dims)
-    if tensor.HasField("raw_data"):
-        check_length(tensor, len(tensor.raw_data))
+    check_data(tensor)
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
     held = tensor.HasField("raw_data") or any(len(getattr(tensor, each)) for each in _TYPED_DATA)
