@@ -300,7 +300,84 @@ ATTRIBUTES = {
         ["found batch_dims -5, expected at least 0"],
     ),
 }
-WRONG = FILES | SHAPES | ATTRIBUTES
+RECURRENT = (claimed("w", 1, 16, 5), claimed("r", 1, 16, 4))
+WEIGHTS = {
+    "a bias of 99 for 4 channels": (
+        model([node("Conv", "x w b")], weight("w", 4, 3, 3, 3), weight("b", 99)),
+        ["Conv 'n'", "found weights of 4x3x3x3 and 99, expected 112 numbers"],
+    ),
+    "a bias of a transposed convolution": (
+        model([node("ConvTranspose", "x w b")], weight("w", 3, 4, 3, 3), weight("b", 99)),
+        ["ConvTranspose 'n'", "expected 112 numbers"],
+    ),
+    "a bias of Gemm": (
+        model([node("Gemm", "x w b")], weight("w", 8, 4), weight("b", 99), x=[2, 8]),
+        ["Gemm 'n'", "2x4 and 99"],
+    ),
+    "a scale of LayerNormalization": (
+        model([node("LayerNormalization", "x w")], weight("w", 99)),
+        ["LayerNormalization 'n'", "8 and 99"],
+    ),
+    "a scale that is larger": (
+        model([node("LayerNormalization", "x w")], weight("w", 3, 8)),
+        ["found weights of 3x8, expected what stretches to 8"],
+    ),
+    "a scale of RMSNormalization": (
+        model([node("RMSNormalization", "x w")], weight("w", 99), opset=23),
+        ["RMSNormalization 'n'", "8 and 99"],
+    ),
+    "a scale of InstanceNormalization": (
+        model([node("InstanceNormalization", "x w b")], weight("w", 99), weight("b", 99)),
+        ["found weights of 99 and 99, expected 6 numbers"],
+    ),
+    "a scale of GroupNormalization": (
+        model([node("GroupNormalization", "x w w", num_groups=3)], weight("w", 99), opset=21),
+        ["found weights of 99 and 99, expected 6 numbers"],
+    ),
+    "slopes of PRelu": (model([node("PRelu", "x w")], weight("w", 99)), ["PRelu 'n'", "99"]),
+    "an LSTM of other features": (
+        model([node("LSTM", "x w r", hidden_size=4)], *RECURRENT, x=[7, 3, 9]),
+        ["LSTM 'n'", "found weights of 1x16x5 and 1x16x4, expected 208 numbers"],
+    ),
+    "an LSTM with weights for one direction": (
+        model(
+            [node("LSTM", "x w r", hidden_size=4, direction="bidirectional")],
+            *RECURRENT,
+            x=[7, 3, 5],
+        ),
+        ["LSTM 'n'", "expected 288 numbers"],
+    ),
+    "an LSTM sideways": (
+        model(
+            [node("LSTM", "x w r", hidden_size=4, direction="sideways")],
+            *RECURRENT,
+            x=[7, 3, 5],
+            y=[7, 1, 3, 4],
+        ),
+        ["found direction 'sideways', expected forward or reverse or bidirectional"],
+    ),
+    "a matrix as recurrent weights": (
+        model([node("LSTM", "x w r", hidden_size=4)], RECURRENT[0], claimed("r", 4), x=[7, 3, 5]),
+        ["LSTM 'n'", "found 7x3x5 and weights of 4, expected three axes each"],
+    ),
+    "keys longer than queries": (
+        model(
+            [node("Attention", "x k v")], weight("k", 1, 3, 6, 9), weight("v", 1, 3, 6, 9), opset=23
+        ),
+        ["Attention 'n'", "found 1x3x8x8, 1x3x6x9 and 1x3x6x9"],
+    ),
+    "fewer values than keys": (
+        model(
+            [node("Attention", "x k v")], weight("k", 1, 3, 6, 8), weight("v", 1, 3, 5, 8), opset=23
+        ),
+        ["Attention 'n'", "a value for each key"],
+    ),
+    "a normalisation over an axis that is not there": (
+        model([node("LayerNormalization", "x w", axis=2**63 - 1)], weight("w", 8)),
+        ["LayerNormalization 'n'", "of 4 axes, expected from -4 to 3"],
+    ),
+}
+WRONG = FILES | SHAPES | ATTRIBUTES | WEIGHTS
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
 from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_weights import check_stretch, check_weights
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.normalization import (
@@ -33,6 +34,7 @@ class Made(NamedTuple):
 
 
 Maker = Callable[[Step], Made | None]
+_DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
 def worked(inner: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...]) -> Declared:
@@ -117,6 +119,7 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
 
 def _of_weights(step: Step, operator: Operator, data: int, weights: tuple[int, ...]) -> Made:
     """`operator` as it is, or, if a node writes its weights, as one that reads them."""
+    check_weights(step, operator, step.shape(data), weights)
     written = tuple(each for each in weights if step.has(each) and not step.value(each).is_weight)
     if not written:
         return Made(operator, (data,))
@@ -169,6 +172,7 @@ def _gemm(step: Step) -> Made:
     product = Matmul(*turned)
     shapes = product.output_shapes((a, b))
     columns = shapes[0][1]
+    check_stretch(step, (2,), shapes[0])
     if step.value(1).is_weight and not turned[0]:
         if not step.has(2):
             return Made(FullyConnected(columns, bias=False), (0,))
@@ -234,12 +238,19 @@ def _batch_norm(step: Step) -> Made:
 
 def _group_norm(step: Step) -> Made:
     operator = GroupNorm(groups=step.at_least_one("num_groups"))
+    check_weights(step, operator, step.shape(0), (1, 2))
     return Made(operator)
+
+
+def _instance_norm(step: Step) -> Made:
+    check_weights(step, InstanceNorm(), step.shape(0), (1, 2))
+    return Made(InstanceNorm())
 
 
 def _layer_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
+    check_stretch(step, (1, 2), shape[-axes:])
     if step.has(2) and axes < len(shape):
         return Made(LayerNorm(axes))
     inner = LayerNorm(axes, affine=step.has(2))
@@ -253,6 +264,7 @@ def _layer_norm(step: Step) -> Made:
 def _rms_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
+    check_stretch(step, (1,), shape[-axes:])
     if axes < len(shape):
         return Made(RmsNorm(axes))
     return Made(worked(RmsNorm(axes), ((1, *shape),), (shape,)))
@@ -260,23 +272,25 @@ def _rms_norm(step: Step) -> Made:
 
 def _recurrent(operator: type[Lstm] | type[Gru]) -> Maker:
     def make(step: Step) -> Made:
-        x, hidden = step.shape(0), step.shape(2)[-1]
-        if len(x) != 3:
-            raise ShapeError("", found=f"an input of {shape_text(x)}", expected="three axes")
-        both = step.text("direction", "forward") == "bidirectional"
+        x, weights = step.shape(0), step.shape(2)
+        if not len(x) == len(weights) == 3:
+            found = f"{shape_text(x)} and weights of {shape_text(weights)}"
+            raise ShapeError("", found=found, expected="three axes each")
+        direction = step.text("direction", "forward")
+        if direction not in _DIRECTIONS:
+            expected = " or ".join(_DIRECTIONS)
+            raise InvalidValueError("", found=f"direction '{direction}'", expected=expected)
+        both = direction == "bidirectional"
         tokens_first = step.integer("layout", 0) == 0
         read = (x[1], x[0], x[2]) if tokens_first else x
-        inner = operator(hidden, bidirectional=both, bias=step.has(3))
+        inner = operator(weights[-1], bidirectional=both, bias=step.has(3))
+        check_weights(step, inner, read, (1, 2, 3))
         states = tuple(
-            position for position in (5, 6) if step.has(position) and _runs(step, position)
+            each for each in (5, 6) if step.has(each) and not step.value(each).is_constant
         )
         return Made(worked(inner, (read,), step.all_outputs()), (0, *states))
 
     return make
-
-
-def _runs(step: Step, position: int) -> bool:
-    return not step.value(position).is_constant
 
 
 COMPUTE: Mapping[str, Maker] = {
@@ -295,7 +309,7 @@ COMPUTE: Mapping[str, Maker] = {
     "GlobalAveragePool": lambda step: Made(GlobalAvgPool()),
     "GlobalMaxPool": lambda step: Made(GlobalMaxPool()),
     "BatchNormalization": _batch_norm,
-    "InstanceNormalization": lambda step: Made(InstanceNorm()),
+    "InstanceNormalization": _instance_norm,
     "GroupNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
     "RMSNormalization": _rms_norm,

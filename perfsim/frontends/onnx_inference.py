@@ -9,6 +9,7 @@ import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError
 from perfsim.frontends.onnx_graph import DOMAINS, Step, counted, first_line
+from perfsim.network.operator import axis_index
 from perfsim.network.work import LARGEST_COUNT, Shape, shape_text
 
 _SIZES = ("kernel_shape", "strides", "dilations")
@@ -142,6 +143,8 @@ def _check(step: Step, schema: Any) -> None:
         if any(not 1 <= size <= LARGEST_COUNT for size in sizes):
             found = f"{name} {list(sizes)}"
             raise InvalidValueError("", found=found, expected="numbers of at least 1, up to 2^53")
+    if step.op in ("LayerNormalization", "RMSNormalization"):
+        axis_index(step.integer("axis", -1), len(step.shape(0)))
     batch_axes = step.integer("batch_dims", 0) if step.op == "GatherND" else 0
     if batch_axes < 0:
         raise InvalidValueError("", found=f"batch_dims {batch_axes}", expected="at least 0")

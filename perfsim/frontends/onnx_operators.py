@@ -12,6 +12,7 @@ from perfsim.errors import InvalidValueError, ShapeError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
 from perfsim.frontends.onnx_graph import Declared, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
+from perfsim.frontends.onnx_weights import check_stretch
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.elementwise import (
@@ -83,6 +84,7 @@ def _prelu(step: Step) -> Made:
     per_channel = slopes.shape[-len(shape) + 1 :] == (shape[1:2] + (1,) * (len(shape) - 2))
     if slopes.is_weight and len(shape) > 1 and per_channel and elements(slopes.shape) == shape[1]:
         return Made(Prelu())
+    check_stretch(step, (1,), shape)
     work = Work(vector_ops=per_element(shape, 2, "multiply, select"))
     return Made(Declared("prelu", Unit.VECTOR, (shape,), work), (0, 1))
 
@@ -106,6 +108,12 @@ def _attention(step: Step) -> Made:
         heads, shared = step.at_least_one("q_num_heads"), step.at_least_one("kv_num_heads")
         batch, queries, features = query
         keys, size, value_size = key[1], features // heads, value[2] // shared
+    if value[-2] != keys or (len(query) == 4 and key[-1] != size):
+        raise ShapeError(
+            "query, key and value do not fit",
+            found=f"{shape_text(query)}, {shape_text(key)} and {shape_text(value)}",
+            expected="a value for each key, and keys as long as queries",
+        )
     if step.has(4):
         keys += step.shape(4)[2]
     scores = (
