@@ -1,4 +1,4 @@
-"""What reading ONNX costs: processor time beside `import onnx` and onnx-tool, seconds in process, peak memory.
+"""What reading ONNX costs: processor time beside `import onnx` and onnx-tool, and in process; peak memory.
 
 Install perfsim itself (not editable) with its extra `onnx` first, and onnx-tool to compare with it.
 """
@@ -20,10 +20,10 @@ EMBEDDED = "resnet50_weights.onnx"
 BARE = "resnet50_light.onnx"
 IN_PROCESS = """\
 import time, sys, onnx
-start = time.perf_counter()
+start = time.process_time()
 from perfsim import load_network, lower
 lower(load_network(sys.argv[1]))
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 
@@ -35,7 +35,9 @@ def main() -> None:
         maker.start()  # the peak memory of a child is at least that of its parent
         maker.join()
         _print_processor_time(folder)
-        print("seconds in process to import perfsim, load and lower, beyond `import onnx`")
+        print(
+            "processor seconds in process to import perfsim, load and lower, beyond `import onnx`"
+        )
         for file in (BARE, EMBEDDED, "conv_5000.onnx", "transformer_5000.onnx"):
             print(f"  {file:<42}{_in_process(folder / file):6.2f} s")
         print("peak memory of perfsim run")
