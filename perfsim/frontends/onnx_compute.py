@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
+from perfsim.frontends.onnx_fit import check_stretch, check_weights
 from perfsim.frontends.onnx_graph import Declared, Step
-from perfsim.frontends.onnx_weights import check_stretch, check_weights
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.normalization import (

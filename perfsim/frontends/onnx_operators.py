@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, ShapeError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
+from perfsim.frontends.onnx_fit import check_stretch
 from perfsim.frontends.onnx_graph import Declared, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
-from perfsim.frontends.onnx_weights import check_stretch
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.elementwise import (
