@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
+from perfsim.frontends.onnx_fit import check_stretch, check_weights
 from perfsim.frontends.onnx_graph import Step
 from perfsim.frontends.tensor_operators import Declared, LayerNormWithoutShift, worked
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
@@ -42,6 +43,7 @@ class Made(NamedTuple):
 
 
 Maker = Callable[[Step], Made | None]
+_DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
 def without_params(operator: Operator, inputs: tuple[Shape, ...]) -> Declared:
@@ -121,6 +123,7 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
 
 def _of_weights(step: Step, operator: Operator, data: int, weights: tuple[int, ...]) -> Made:
     """`operator` as it is, or, if a node writes its weights, as one that reads them."""
+    check_weights(step, operator, step.shape(data), weights)
     written = tuple(each for each in weights if step.has(each) and not step.value(each).is_weight)
     if not written:
         return Made(operator, (data,), weights)
@@ -173,6 +176,7 @@ def _gemm(step: Step) -> Made:
     product = Matmul(*turned)
     shapes = product.output_shapes((a, b))
     columns = shapes[0][1]
+    check_stretch(step, (2,), shapes[0])
     if step.value(1).is_weight and not turned[0]:
         if not step.has(2):
             return Made(FullyConnected(columns, bias=False), (0,))
@@ -234,13 +238,20 @@ def _batch_norm(step: Step) -> Made:
 
 
 def _group_norm(step: Step) -> Made:
-    operator = GroupNorm(groups=max(step.integer("num_groups", 1), 1))
+    operator = GroupNorm(groups=step.at_least_one("num_groups"))
+    check_weights(step, operator, step.shape(0), (1, 2))
     return Made(operator)
+
+
+def _instance_norm(step: Step) -> Made:
+    check_weights(step, InstanceNorm(), step.shape(0), (1, 2))
+    return Made(InstanceNorm())
 
 
 def _layer_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
+    check_stretch(step, (1, 2), shape[-axes:])
     operator = LayerNorm(axes) if step.has(2) else LayerNormWithoutShift(axes)
     if axes < len(shape):
         return Made(operator)
@@ -250,6 +261,7 @@ def _layer_norm(step: Step) -> Made:
 def _rms_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
+    check_stretch(step, (1,), shape[-axes:])
     if axes < len(shape):
         return Made(RmsNorm(axes))
     return Made(worked(RmsNorm(axes), ((1, *shape),), (shape,)))
@@ -257,23 +269,25 @@ def _rms_norm(step: Step) -> Made:
 
 def _recurrent(operator: type[Lstm] | type[Gru]) -> Maker:
     def make(step: Step) -> Made:
-        x, hidden = step.shape(0), step.shape(2)[-1]
-        if len(x) != 3:
-            raise ShapeError("", found=f"an input of {shape_text(x)}", expected="three axes")
-        both = step.text("direction", "forward") == "bidirectional"
+        x, weights = step.shape(0), step.shape(2)
+        if not len(x) == len(weights) == 3:
+            found = f"{shape_text(x)} and weights of {shape_text(weights)}"
+            raise ShapeError("", found=found, expected="three axes each")
+        direction = step.text("direction", "forward")
+        if direction not in _DIRECTIONS:
+            expected = " or ".join(_DIRECTIONS)
+            raise InvalidValueError("", found=f"direction '{direction}'", expected=expected)
+        both = direction == "bidirectional"
         tokens_first = step.integer("layout", 0) == 0
         read = (x[1], x[0], x[2]) if tokens_first else x
-        inner = operator(hidden, bidirectional=both, bias=step.has(3))
+        inner = operator(weights[-1], bidirectional=both, bias=step.has(3))
+        check_weights(step, inner, read, (1, 2, 3))
         states = tuple(
-            position for position in (5, 6) if step.has(position) and _runs(step, position)
+            each for each in (5, 6) if step.has(each) and not step.value(each).is_constant
         )
         return Made(worked(inner, (read,), step.all_outputs()), (0, *states))
 
     return make
-
-
-def _runs(step: Step, position: int) -> bool:
-    return not step.value(position).is_constant
 
 
 COMPUTE: Mapping[str, Maker] = {
@@ -292,11 +306,11 @@ COMPUTE: Mapping[str, Maker] = {
     "GlobalAveragePool": lambda step: Made(GlobalAvgPool()),
     "GlobalMaxPool": lambda step: Made(GlobalMaxPool()),
     "BatchNormalization": _batch_norm,
-    "InstanceNormalization": lambda step: Made(InstanceNorm()),
+    "InstanceNormalization": _instance_norm,
     "GroupNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
     "RMSNormalization": _rms_norm,
-    "LRN": lambda step: Made(Lrn(max(step.integer("size", 1), 1))),
+    "LRN": lambda step: Made(Lrn(step.at_least_one("size"))),
     "LSTM": _recurrent(Lstm),
     "GRU": _recurrent(Gru),
 }

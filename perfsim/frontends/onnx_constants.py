@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError
-from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, empty
+from perfsim.errors import InvalidValueError, ShapeError
+from perfsim.frontends.onnx_graph import DOMAINS, Step, Value, as_type, constant, counted, empty
 from perfsim.frontends.onnx_types import params_of
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Shape, elements
-
-DOMAINS = ("", "ai.onnx")
+from perfsim.network.work import Shape, elements, shape_text
 
 
 def known_result(
@@ -20,6 +18,12 @@ def known_result(
 ) -> list[Value] | None:
     """The outputs of a node that are constant although it reads what is not: of views of constants, and empty ones."""
     if not any(map(elements, shapes)):
+        if operator.unit is Unit.MATRIX:
+            raise ShapeError(
+                "nothing is computed",
+                found=f"an output of {shape_text(shapes[0])}",
+                expected="sizes from 1",
+            )
         return [empty(shape, kind) for shape, kind in zip(shapes, step.types, strict=False)]
     if operator.unit is not Unit.VIEW or not data.is_constant:
         return None
@@ -39,7 +43,13 @@ def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:
                 node.input[position] = source[name]
         gives_input = node.domain in DOMAINS and node.op_type in ("Identity", "Dropout")
         shown = [each for each in node.output if each in read]
-        if gives_input and node.input and shown == node.output[:1] and shown[0] not in outputs:
+        if (
+            gives_input
+            and node.input
+            and len(shown) == 1
+            and shown == node.output[:1]
+            and shown[0] not in outputs
+        ):
             source[shown[0]] = node.input[0]
         else:
             kept.append(node)
@@ -55,7 +65,7 @@ def constant_node(step: Step) -> Value:
             step.tensor("value")
             return constant(value.t)
         if name == "sparse_value":
-            shape = tuple(value.sparse_tensor.dims)
+            shape = counted(value.sparse_tensor.dims)
             return Value(shape, value.sparse_tensor.values.data_type, True)
         if name in ("value_int", "value_ints", "value_float", "value_floats"):
             return _of_numbers(step, name)

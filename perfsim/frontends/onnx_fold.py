@@ -29,7 +29,7 @@ def fold(step: Step) -> list[Any] | None:
     with np.errstate(all="ignore"):
         result = rule(step, *arrays)
     results = result if isinstance(result, list) else [result]
-    if any(each is None or each.size > LARGEST_VALUE for each in results):
+    if any(each is None or each.size > LARGEST_VALUE or each.dtype.hasobject for each in results):
         return None
     return results
 

@@ -124,6 +124,12 @@ def _resize(step: Step) -> Made:
     mode = step.text("mode", "nearest")
     if step.integer("antialias", 0):
         raise InvalidValueError("", found="a resize with antialias", expected="one without")
+    if len(found) != len(shape) or not elements(found):
+        raise ShapeError(
+            "",
+            found=f"{shape_text(found)} as {shape_text(shape)}",
+            expected="as many axes, none empty",
+        )
     scales = [new // old for old, new in zip(found, shape, strict=True)]
     whole = all(new == old * by for old, new, by in zip(found, shape, scales, strict=True))
     enlarged = len(found) > 2 and whole and scales[:2] == [1, 1]

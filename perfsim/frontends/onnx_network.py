@@ -11,7 +11,6 @@ from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError
 from perfsim.frontends.names import unique_name
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
-    DOMAINS,
     constant_node,
     known_result,
     pass_on,
@@ -19,14 +18,15 @@ from perfsim.frontends.onnx_constants import (
 )
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
-    Inference,
+    DOMAINS,
     Step,
     Value,
     constant,
-    declared_shape,
+    counted,
     empty,
     first_line,
 )
+from perfsim.frontends.onnx_inference import Inference
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
 from perfsim.frontends.onnx_quantized import dequantized
@@ -45,6 +45,7 @@ from perfsim.network.work import (
 )
 
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+
 _FOLDING_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
 
 
@@ -64,13 +65,12 @@ class Assembly:
         self._weights = weights
         self._allow_unpriced = allow_unpriced
         self._inputs = inputs
-        self._bound = bound
-        versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
-        self._version: int = versions[0] if versions else 1
-        self._inference = Inference(model.opset_import, model.ir_version)
+        self._version: int = next(
+            each.version for each in model.opset_import if each.domain in DOMAINS
+        )
+        self._inference = Inference(model, bound)
         self._unpriced: Counter[str] = Counter()
         self._names: set[str] = set()
-        self._declared = {each.name: each for each in (*graph.value_info, *graph.output)}
         self._values: dict[str, Value] = {}
         for tensor in graph.initializer:
             try:
@@ -78,7 +78,7 @@ class Assembly:
             except InputError as error:
                 raise error.at(where=f"initializer '{tensor.name}'") from None
         for sparse in graph.sparse_initializer:
-            shape = tuple(sparse.dims)
+            shape = counted(sparse.dims)
             kind = sparse.values.data_type
             self._values[sparse.values.name] = Value(
                 shape, kind, True, params=params_of(shape, kind)
@@ -170,6 +170,8 @@ class Assembly:
         outputs = list(node.output)
         while len(outputs) > 1 and outputs[-1] not in self._read:
             outputs.pop()  # what is left out, or nobody reads: statistics and masks for training
+        if not any(outputs):
+            raise ShapeError("", found="no outputs", expected="at least 1")
         values = [self._values[each] if each else None for each in names]
         step = Step(node, label, self._version, names, values, outputs)
         if node.domain in DOMAINS and node.op_type in CONTROL_FLOW:
@@ -177,14 +179,7 @@ class Assembly:
                 f"control flow ({node.op_type}) is not supported: what runs is known only when it runs",
                 expected="a model without If, Loop and Scan (trace it, or simplify it)",
             )
-        found = self._inference.outputs(step) if node.domain in DOMAINS else {}
-        for each in outputs:
-            shape, elem_type = found.get(each, (None, 0))
-            if shape is None:
-                shape, declared_type = declared_shape(self._declared.get(each), self._bound)
-                elem_type = elem_type or declared_type
-            step.inferred.append(shape)
-            step.types.append(elem_type or (values[0].elem_type if values and values[0] else 1))
+        self._inference.complete(step)
         return step
 
     def _add(self, step: Step) -> None:
@@ -303,7 +298,7 @@ class Assembly:
             raise UnknownNameError(
                 f"unknown operator '{step.op}'{domain}",
                 expected="an operator of docs/onnx.md, or --allow-unpriced",
-                nearest=nearest_known(step.op),
+                nearest=None if domain else nearest_known(step.op),
             )
         shapes = step.all_outputs()
         self._unpriced[step.op] += 1
