@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.normalization import (

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
-from perfsim.network.operator import Operator, Unit
+from perfsim.frontends.tensor_operators import Declared
+from perfsim.network.operator import Operator
 from perfsim.network.work import Product, Shape, Work, elements
 
 STRING = onnx.TensorProto.STRING
 _FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
 _FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
-
-NO_WORK = Work()
-
-
-@dataclass(frozen=True)
-class Declared(Operator):
-    """An operator with the shapes that ONNX gives its outputs, and with counts worked out for them.
-
-    For what has no exact counterpart among perfsim's operators, or one that reads constants as well.
-
-    Attributes:
-        name, unit: as the table shows it, and what executes it.
-        shapes: of the outputs.
-        counts: what it costs.
-    """
-
-    name: str  # type: ignore[misc]  # each node brings its own
-    unit: Unit = Unit.COPY  # type: ignore[misc]
-    shapes: tuple[Shape, ...] = ()
-    counts: Work = NO_WORK
-    cost: ClassVar[str] = "the counts that the ONNX reader works out for its shapes"
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return self.shapes
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return self.counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, ShapeError
 from perfsim.frontends.onnx_compute import Made, Maker, worked
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.layout import (
     Concat,
     Embedding,

@@ -20,7 +20,6 @@ from perfsim.frontends.onnx_constants import (
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
     STRING,
-    Declared,
     Inference,
     Step,
     Value,
@@ -32,6 +31,7 @@ from perfsim.frontends.onnx_graph import (
 )
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (

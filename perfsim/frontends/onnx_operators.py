@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_graph import Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.elementwise import (

@@ -7,7 +7,7 @@ said in each class; the counts follow the same rules.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
@@ -21,6 +21,63 @@ from perfsim.network.work import Count, Product, Shape, Work, elements, per_elem
 def trained(count: int) -> Count:
     """The parameters of an operand that is trained."""
     return (Product("trained operand", ((count, "elements"),)),) if count else ()
+
+
+@dataclass(frozen=True)
+class Declared(Operator):
+    """An operator with the shapes that the program gives its outputs, and with counts worked out for them.
+
+    For what has no exact counterpart among perfsim's operators, or one that reads constants as well.
+
+    Attributes:
+        name, unit: as the table shows it, and what executes it.
+        shapes: of the outputs.
+        counts: what it costs.
+    """
+
+    name: str  # type: ignore[misc]  # each brings its own
+    unit: Unit = Unit.COPY  # type: ignore[misc]
+    shapes: tuple[Shape, ...] = ()
+    counts: Work = field(default_factory=Work)
+    cost: ClassVar[str] = "the counts that the reader works out for its shapes"
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        return self.shapes
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return self.counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding(Operator):
+    """`inner`, some of whose inputs are constants: those are trained, and parameters of its own.
+
+    Attributes:
+        constants: (position among the inputs of `inner`, shape) of each, in order.
+        params: how many of their elements are trained.
+    """
+
+    name: str  # type: ignore[misc]  # that of `inner`
+    unit: Unit  # type: ignore[misc]
+    inner: Operator
+    constants: tuple[tuple[int, Shape], ...]
+    params: int
+    cost: ClassVar[str] = "what the operator that it stands for costs"
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        return self.inner.output_shapes(self._all(inputs))
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        work = self.inner.work(self._all(inputs), outputs)
+        return replace(work, params=(*work.params, *trained(self.params)))
+
+    def _all(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        shapes = list(inputs)
+        for position, shape in self.constants:
+            shapes.insert(position, shape)
+        return tuple(shapes)
 
 
 @dataclass(frozen=True)
