@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError, UnknownNameError
-from perfsim.frontends.names import unique_name
+from perfsim.frontends.names import unique_name, unpriced_text
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
     DOMAINS,
@@ -121,17 +121,8 @@ class Assembly:
             weight_bits=weight_bits,
             outputs=[each for each in self._outputs if each in written],
             file=file,
-            unpriced=self._unpriced_text(),
+            unpriced=unpriced_text(self._unpriced),
         )
-
-    def _unpriced_text(self) -> str:
-        """How many operators are not priced, and which; empty for none."""
-        if not self._unpriced:
-            return ""
-        count = sum(self._unpriced.values())
-        which = ", ".join(f"{op} ({n})" for op, n in sorted(self._unpriced.items()))
-        nodes = "operator moves its" if count == 1 else "operators move their"
-        return f"{count} unknown {nodes} bytes and cost no compute: {which}"
 
     def _ordered(self, graph: Any) -> list[tuple[Any, str]]:
         """The nodes in execution order, each with a name of its own."""

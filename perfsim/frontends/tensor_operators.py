@@ -23,6 +23,22 @@ def trained(count: int) -> Count:
     return (Product("trained operand", ((count, "elements"),)),) if count else ()
 
 
+def sampled(mode: str, shape: Shape) -> Work:
+    """Elements of this shape interpolated at positions that are given as fractions of an axis.
+
+    For each of n axes two operations turn the fraction into a place (scale, shift) and one takes its fractional part;
+    then as in resizing: nothing for the nearest element, 3 (2^n - 1) operations linearly, 2 x 4^n cubically.
+    """
+    axes = len(shape) - 2
+    interpolation = {"nearest": 0, "linear": 3 * (2**axes - 1), "cubic": 2 * 4**axes}[mode]
+    places = Product(
+        "places", ((elements((shape[0], *shape[2:])), "places"), (3 * axes, "operations each"))
+    )
+    if not interpolation:
+        return Work(vector_ops=(places,))
+    return Work(vector_ops=(places, *per_element(shape, interpolation, "interpolation")))
+
+
 @dataclass(frozen=True)
 class Declared(Operator):
     """An operator with the shapes that the program gives its outputs, and with counts worked out for them.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from perfsim.errors import InputError, UnknownNameError
+from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends.names import unique_name
 from perfsim.network.graph import Node
 from perfsim.network.operator import Operator
@@ -74,6 +76,8 @@ class Call:
         arguments: by name, defaults included; tensors are Feature, Constant or Parts.
         shape: what PyTorch says the output's is; empty where there are several outputs.
         name: what its layer is called.
+        shapes: those of all outputs, where there are several.
+        parts: which of several outputs are read.
         emitted, params: how many nodes it has become, and the parameters that they count.
     """
 
@@ -83,6 +87,8 @@ class Call:
     shape: Shape
     name: str
     builder: Builder
+    shapes: tuple[Shape, ...] = ()
+    parts: tuple[int, ...] = ()
     emitted: int = 0
     params: int = 0
 
@@ -95,22 +101,44 @@ class Call:
 
     def emit(self, operator: Operator, *inputs: Feature | Constant) -> Feature:
         """One more node; the first of a call has the call's name."""
+        (output,) = self.emit_all(operator, *inputs)
+        return output
+
+    def emit_all(self, operator: Operator, *inputs: Feature | Constant) -> tuple[Feature, ...]:
+        """One more node of any number of outputs; inputs that are trained are parameters of its own."""
         name = f"{self.name}.{operator.name}" if self.emitted else self.name
         self.emitted += 1
         name = self.builder.unique(name)
-        read = tuple(self.feature(each) for each in inputs)
-        node = Node(name, operator, tuple(each.name for each in read), (name,))
         least, most = operator.inputs_allowed
-        if len(read) < least or (most is not None and len(read) > most):
-            raise self.refused(f"it has {len(read)} inputs that are computed")
+        if len(inputs) < least or (most is not None and len(inputs) > most):
+            raise self.refused(f"it has {len(inputs)} inputs that are computed")
+        trained = [
+            (position, value)
+            for position, value in enumerate(inputs)
+            if isinstance(value, Constant) and value.params
+        ]
+        if trained:
+            constants = tuple((position, value.shape) for position, value in trained)
+            params = sum(value.params for _, value in trained)
+            operator = tensor.Holding(
+                name=operator.name,
+                unit=operator.unit,
+                inner=operator,
+                constants=constants,
+                params=params,
+            )
+        positions = {position for position, _ in trained}
+        read = tuple(self.feature(value) for at, value in enumerate(inputs) if at not in positions)
         shapes = tuple(each.shape for each in read)
+        node = Node(name, operator, tuple(each.name for each in read), (name,))
         try:
-            (shape,) = operator.output_shapes(shapes)
-            self.params += total(operator.work(shapes, (shape,)).params)
+            written = operator.output_shapes(shapes)
+            self.params += total(operator.work(shapes, written).params)
         except InputError as error:
             raise node.locate(error) from None
-        self.builder.nodes.append(node)
-        return Feature(name, shape)
+        names = (name, *(self.builder.unique(f"{name}.output{i}") for i in range(1, len(written))))
+        self.builder.nodes.append(replace(node, outputs=names))
+        return tuple(map(Feature, names, written))
 
     def feature(self, value: Feature | Constant) -> Feature:
         """`value` as a feature map: a buffer becomes an input of the network, a parameter cannot."""
@@ -134,12 +162,17 @@ class Call:
         shapes: list[Shape] = []
         params = 0
         for value in values:
-            if isinstance(value, Constant) and (value.params or elements(value.shape) == 1):
+            if isinstance(value, Constant) and (value.params or elements(value.shape) <= 1):
                 shapes.append(value.shape)
                 params += value.params
             elif isinstance(value, Feature | Constant):
                 inputs.append(self.feature(value))
         return tuple(inputs), tuple(shapes), params
+
+    def several(self, operator: Operator, *inputs: Feature | Constant) -> Parts:
+        """One more node that writes those of the call's outputs that are read, which `operator` gives out."""
+        written = dict(zip(self.parts, self.emit_all(operator, *inputs), strict=True))
+        return Parts(tuple(partial(written.__getitem__, part) for part in range(len(self.shapes))))
 
     def weight(self, argument: str) -> Constant | None:
         """An argument that must be known before the run, or None."""
