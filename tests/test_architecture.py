@@ -48,6 +48,7 @@ HOMES = {
         "frontends.onnx_constants",
         "frontends.onnx_fold",
         "frontends.onnx_graph",
+        "frontends.onnx_trained",
         "hardware.machine",
         "placement.placement",
         "placement.liveness",

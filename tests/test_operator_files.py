@@ -71,6 +71,7 @@ layers:
   - linear: {name: value, inputs: [words], units: 4}
   - attention: {inputs: [query, key, value], heads: 4, kv_heads: 2, causal: true}
   - lstm: {units: 4, bidirectional: true}
+  - rnn: {units: 4}
   - gru: {units: 8, bias: false}
   - transpose: {order: [0, 2, 1], name: turned}
   - matmul: {inputs: [gru_1, gru_1], transpose_b: true, activation: gelu}

@@ -16,7 +16,7 @@ from perfsim.network.convolution import Conv, ConvTranspose
 from perfsim.network.layout import Pad, Slice, Transpose
 from perfsim.network.matrix import Attention, Linear, Matmul
 from perfsim.network.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool
-from perfsim.network.recurrent import Gru, Lstm
+from perfsim.network.recurrent import Gru, Lstm, Rnn
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.work import total
 
@@ -138,6 +138,7 @@ def test_recurrent(batch, tokens, features, units, bidirectional, bias):
     for operator, gates, ops in (
         (Lstm, 4, 3 * sigmoid + 2 * tanh + len(("f c", "i g", "+", "o tanh c"))),
         (Gru, 3, 2 * sigmoid + tanh + len(("r Uh", "+ Wx", "1 - z", "(1 - z) n", "z h", "+"))),
+        (Rnn, 1, tanh),
     ):
         macs = vector_ops = params = 0
         for _ in every((directions, gates, units)):

@@ -54,7 +54,7 @@ from perfsim.network.pooling import (
     GlobalMaxPool,
     MaxPool,
 )
-from perfsim.network.recurrent import Gru, Lstm
+from perfsim.network.recurrent import Gru, Lstm, Rnn
 from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.resize import ResizeLinear, ResizeNearest
 from perfsim.network.transformer import LearnedAdd, LearnedScale, LearnedTokens, Roll
@@ -144,6 +144,7 @@ BY_HAND = [
     (Lstm(4, bidirectional=True, bias=False), [(1, 5, 3)], (1, 5, 8), 1120, 1040, 224),
     (Lstm(units=20), [(1, 1, 10)], (1, 1, 20), 2400, 520, 2560),  # nn.LSTM(10, 20) has 2560
     (Gru(units=4), [(1, 5, 3)], (1, 5, 4), 420, 5 * 4 * 19, 84 + 24),
+    (Rnn(units=4), [(1, 5, 3)], (1, 5, 4), 5 * 4 * (3 + 4), 5 * 4 * 5, 4 * (3 + 4) + 2 * 4),
     (Gru(4, bidirectional=True), [(1, 5, 3)], (1, 5, 8), 840, 760, 216),
     (MaxPool(kernel=2), [IMAGE], (1, 3, 16, 16), 0, 768 * 3, 0),
     (MaxPool(kernel=3, stride=2), [(1, 64, 112, 112)], (1, 64, 56, 56), 0, 200_704 * 8, 0),

@@ -22,7 +22,7 @@ from perfsim.network.normalization import (
 )
 from perfsim.network.operator import Operator, Padding, Unit, axis_index, channels_and_space
 from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from perfsim.network.recurrent import Gru, Lstm
+from perfsim.network.recurrent import Gru, Lstm, Rnn
 from perfsim.network.work import Product, Shape, Work, elements, per_element, shape_text
 
 
@@ -259,7 +259,17 @@ def _rms_norm(step: Step) -> Made:
     return Made(worked(RmsNorm(axes), ((1, *shape),), (shape,)))
 
 
-def _recurrent(operator: type[Lstm] | type[Gru]) -> Maker:
+def _rnn(step: Step) -> Made | None:
+    named = step.attributes["activations"].strings if "activations" in step.attributes else []
+    others = {each.decode(errors="replace") for each in named} - {"Tanh"}
+    if others:
+        raise InvalidValueError(
+            "", found=f"the activation {', '.join(sorted(others))}", expected="Tanh"
+        )
+    return _recurrent(Rnn)(step)
+
+
+def _recurrent(operator: type[Lstm] | type[Gru] | type[Rnn]) -> Maker:
     def make(step: Step) -> Made:
         x, hidden = step.shape(0), step.shape(2)[-1]
         if len(x) != 3:
@@ -303,4 +313,5 @@ COMPUTE: Mapping[str, Maker] = {
     "LRN": lambda step: Made(Lrn(max(step.integer("size", 1), 1))),
     "LSTM": _recurrent(Lstm),
     "GRU": _recurrent(Gru),
+    "RNN": _rnn,
 }

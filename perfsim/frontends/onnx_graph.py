@@ -11,12 +11,14 @@ import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
+from perfsim.frontends.onnx_trained import is_computed
 from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.operator import Operator
 from perfsim.network.work import Product, Shape, Work, elements
 
 STRING = onnx.TensorProto.STRING
 _FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
+LARGEST_LOOK = 2**24  # elements of a constant that may be a mask or a table of positions
 _FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
 
 
@@ -163,13 +165,17 @@ class Step:
         return getattr(found, member)
 
 
-def constant(tensor: Any) -> Value:
-    """What is known of an initializer or the value of a Constant node; large values are not looked at."""
+def constant(tensor: Any, *, is_trained: bool = True) -> Value:
+    """What is known of an initializer or the value of a Constant node; large values are not kept.
+
+    is_trained: False where the model says that it is not.
+    """
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape):
         raise ShapeError("", found=f"a constant of shape {list(shape)}", expected="sizes from 0")
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
+    params = params_of(shape, tensor.data_type) if is_trained else 0
     if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:
         try:
             array = onnx.numpy_helper.to_array(tensor)
@@ -177,9 +183,18 @@ def constant(tensor: Any) -> Value:
             raise InvalidValueError(
                 f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
             ) from None
-    return Value(
-        shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
-    )
+    if params and is_computed(_raw(tensor, shape) if array is None else array):
+        params = 0
+    return Value(shape, tensor.data_type, True, array=array, params=params)
+
+
+def _raw(tensor: Any, shape: Shape) -> Any:
+    """The value of a larger constant that lies in the file in single precision; empty for any other."""
+    if tensor.data_type == onnx.TensorProto.FLOAT and elements(shape) <= LARGEST_LOOK:
+        raw = tensor.raw_data
+        if len(raw) == 4 * elements(shape):
+            return np.frombuffer(raw, "<f4").reshape(shape)
+    return np.empty(0)
 
 
 def as_type(array: Any, elem_type: int) -> Any:

@@ -31,6 +31,7 @@ from perfsim.frontends.onnx_graph import (
 )
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.frontends.onnx_trained import untrained_names
 from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
@@ -68,9 +69,12 @@ class Assembly:
         self._names: set[str] = set()
         self._declared = {each.name: each for each in (*graph.value_info, *graph.output)}
         self._values: dict[str, Value] = {}
+        untrained = untrained_names(graph)
         for tensor in graph.initializer:
             try:
-                self._values[tensor.name] = constant(tensor)
+                self._values[tensor.name] = constant(
+                    tensor, is_trained=tensor.name not in untrained
+                )
             except InputError as error:
                 raise error.at(where=f"initializer '{tensor.name}'") from None
         for sparse in graph.sparse_initializer:
@@ -242,8 +246,8 @@ class Assembly:
         if len(inputs) < least or (most is not None and len(inputs) > most):
             raise ShapeError("", found=f"{len(inputs)} inputs", expected=f"at least {least}")
         ours = operator.output_shapes(inputs)
-        for shape, theirs in zip(ours, step.inferred, strict=False):
-            if theirs is not None and shape != theirs:
+        for written, shape, theirs in zip(step.outputs, ours, step.inferred, strict=False):
+            if written and theirs is not None and shape != theirs:
                 raise ShapeError(
                     "the shape of its output is not what the model or ONNX says",
                     found=shape_text(theirs),
@@ -278,7 +282,7 @@ class Assembly:
             kind = step.types[position]
             array = None if arrays is None else arrays[position]
             shape = step.output(position) if array is None else array.shape
-            params = min(params_of(shape, kind), held)
+            params = 0 if op in ("Sin", "Cos") else min(params_of(shape, kind), held)
             if op == "ConstantOfShape" and step.names[0] in self._patterns.initializers:
                 params = params_of(shape, kind)  # weights left out of a model
             self._values[name] = Value(tuple(shape), kind, True, array=array, params=params)

@@ -171,6 +171,12 @@ def _swish(step: Step) -> Made:
     return _elementwise("silu", 6)(step) or Made(Silu())
 
 
+def _swiglu(step: Step) -> Made | None:
+    """Swish of the first input, as `Swish` counts it, times the second."""
+    gate = 5 if step.number("alpha", 1.0) == 1.0 else 6
+    return _elementwise("swiglu", gate + 1)(step)
+
+
 # Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
 _ONE_OPERATION = {
     **{
@@ -197,6 +203,7 @@ TABLE: Mapping[str, Maker] = {
     "HardSwish": gathered(elementwise.HardSwish),
     "Sigmoid": gathered(elementwise.Sigmoid),
     "Swish": _swish,
+    "SwiGLU": _swiglu,
     "Tanh": gathered(elementwise.Tanh),
     "Gelu": gathered(elementwise.Gelu),
     "Elu": gathered(elementwise.Elu),

@@ -13,7 +13,6 @@ from typing import ClassVar
 from perfsim.errors import ShapeError
 from perfsim.network.arithmetic import broadcast
 from perfsim.network.layout import Copy, View
-from perfsim.network.normalization import LayerNorm
 from perfsim.network.operator import Operator, Unit, axis_index
 from perfsim.network.work import Count, Product, Shape, Work, elements, per_element, shape_text
 
@@ -288,18 +287,3 @@ class Einsum(Operator):
                         "", found=f"{size} along axis {letter}", expected=str(sizes[letter])
                     )
         return sizes
-
-
-@dataclass(frozen=True)
-class LayerNormWithoutShift(LayerNorm):
-    """A layer normalisation that has a trained scale and no shift."""
-
-    affine: bool = False
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        work = super().work(inputs, outputs)
-        scales = (elements(inputs[0][-self.axes :]), "elements")
-        return Work(
-            vector_ops=(*work.vector_ops, *per_element(outputs[0], 1, "scale")),
-            params=(Product("layer_norm scale", (scales,)),),
-        )

@@ -107,18 +107,23 @@ def _batch_norm(call: Call) -> Value:
     )
 
 
-def _affine(call: Call) -> bool:
+def _normalized(make: Callable[[bool], Operator], call: Call) -> Value:
+    """A normalisation with a scale and a shift, none, or one of them: one operation for each element."""
+    x: Feature = call["input"]
     weight, bias = call.weight("weight"), call.weight("bias")
-    if (weight is None) != (bias is None):
-        raise call.refused("it has a scale or a shift alone", "both or none")
-    return weight is not None
+    if (weight is None) == (bias is None):
+        return call.emit(make(weight is not None), x)
+    plain = make(False)
+    work = plain.work((x.shape,), (x.shape,))
+    operations = (*work.vector_ops, *per_element(x.shape, 1, "scale or shift"))
+    held = tensor.trained(elements(weight.shape if weight else bias.shape if bias else ()))
+    counts = Work(vector_ops=operations, params=held)
+    return call.emit(tensor.Declared(plain.name, Unit.VECTOR, (x.shape,), counts), x)
 
 
 def _layer_norm(call: Call) -> Value:
     axes = len(call["normalized_shape"])
-    if call.weight("weight") is not None and call.weight("bias") is None:
-        return call.emit(tensor.LayerNormWithoutShift(axes), call["input"])
-    return call.emit(normalization.LayerNorm(axes, affine=_affine(call)), call["input"])
+    return _normalized(lambda affine: normalization.LayerNorm(axes, affine=affine), call)
 
 
 def _rms_norm(call: Call) -> Value:
@@ -128,14 +133,14 @@ def _rms_norm(call: Call) -> Value:
 
 
 def _group_norm(call: Call) -> Value:
-    operator = normalization.GroupNorm(call["num_groups"], affine=_affine(call))
-    return call.emit(operator, call["input"])
+    groups = call["num_groups"]
+    return _normalized(lambda affine: normalization.GroupNorm(groups, affine=affine), call)
 
 
 def _instance_norm(call: Call) -> Value:
     if not call["use_input_stats"]:
         raise call.refused("it uses running statistics", "statistics of its input")
-    return call.emit(normalization.InstanceNorm(affine=_affine(call)), call["input"])
+    return _normalized(lambda affine: normalization.InstanceNorm(affine=affine), call)
 
 
 def _softmax(call: Call) -> Value:
@@ -298,6 +303,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **dict.fromkeys(("index", "index_select", "gather"), to.index),
         **dict.fromkeys(to.BLANKS, to.blank),
         "lstm": partial(recurrence.recurrent, recurrent.Lstm),
+        "rnn_tanh": partial(recurrence.recurrent, recurrent.Rnn),
         "gru": partial(recurrence.recurrent, recurrent.Gru),
     }
 )

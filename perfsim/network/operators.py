@@ -16,7 +16,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "convolution": ("conv", "depthwise_conv", "conv_transpose", "fully_connected"),
         "matrix": ("linear", "matmul", "attention"),
-        "recurrent": ("lstm", "gru"),
+        "recurrent": ("lstm", "gru", "rnn"),
         "pooling": (
             *("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),
             *("adaptive_max_pool", "adaptive_avg_pool"),
