@@ -104,7 +104,7 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
             "stride": _given(step.integers("strides"), axes, "strides"),
             "padding": _padding(step, axes),
             "dilation": _given(step.integers("dilations"), axes, "dilations"),
-            "bias": step.has(bias),
+            "bias": step.has_bias(bias),
         }
         operator: Operator
         if groups > 1 and groups == channels:
@@ -157,7 +157,7 @@ def _conv_transpose(step: Step) -> Made:
         output_padding=tuple(more),
         dilation=dilation,
         groups=groups,
-        bias=step.has(2),
+        bias=step.has_bias(2),
     )
     return _of_weights(step, operator, 0, (1, 2))
 
@@ -171,7 +171,7 @@ def _gemm(step: Step) -> Made:
     shapes = product.output_shapes((a, b))
     columns = shapes[0][1]
     if step.value(1).is_weight and not turned[0]:
-        if not step.has(2):
+        if not step.has_bias(2):
             return Made(FullyConnected(columns, bias=False), (0,))
         if step.value(2).is_weight and elements(step.shape(2)) == columns:
             return Made(FullyConnected(columns), (0,))
@@ -277,7 +277,7 @@ def _recurrent(operator: type[Lstm] | type[Gru] | type[Rnn]) -> Maker:
         both = step.text("direction", "forward") == "bidirectional"
         tokens_first = step.integer("layout", 0) == 0
         read = (x[1], x[0], x[2]) if tokens_first else x
-        inner = operator(hidden, bidirectional=both, bias=step.has(3))
+        inner = operator(hidden, bidirectional=both, bias=step.has_bias(3))
         states = tuple(
             position for position in (5, 6) if step.has(position) and _runs(step, position)
         )

@@ -42,6 +42,11 @@ class Value:
     params: int = 0
 
     @property
+    def is_filled(self) -> bool:
+        """Whether it holds fractions that were not trained, as the zeros do that exporters give for no bias."""
+        return self.is_constant and not self.params and params_of(self.shape, self.elem_type) > 0
+
+    @property
     def is_weight(self) -> bool:
         """Whether an operator that takes weights takes them from here: a model may leave them as inputs."""
         return self.is_constant or self.is_input
@@ -81,6 +86,10 @@ class Step:
     def has(self, position: int) -> bool:
         """Whether there is an input at this position; optional ones may be left out."""
         return position < len(self.inputs) and self.inputs[position] is not None
+
+    def has_bias(self, position: int) -> bool:
+        """Whether there is a bias at this position, trained or computed."""
+        return self.has(position) and not self.value(position).is_filled
 
     def value(self, position: int) -> Value:
         """What is known of an input that must be there."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError, UnknownNameError
+from perfsim.frontends.attention import with_attention
 from perfsim.frontends.names import unique_name, unpriced_text
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
@@ -105,7 +106,9 @@ class Assembly:
                 self._add(self._step(node, label))
             except InputError as error:
                 raise error.at(file=file, where=f"{node.op_type} '{label}'") from None
-        nodes = [replace(node, place=(file, None)) for node in self._patterns.nodes.values()]
+        given = {each: shape for each, (shape, _) in self._inputs.items()}
+        made = with_attention(list(self._patterns.nodes.values()), given, self._outputs)
+        nodes = [replace(node, place=(file, None)) for node in made]
         read = {each for node in nodes for each in node.inputs}
         weights = self._patterns.weights
         inputs = [

@@ -19,6 +19,7 @@ from perfsim.errors import (
     nearest_name,
 )
 from perfsim.frontends import tensor_operators as tensor
+from perfsim.frontends.attention import with_attention
 from perfsim.frontends.layer_table import TableSettings
 from perfsim.frontends.names import unpriced_text
 from perfsim.frontends.torch_call import Builder, Call, Constant, Feature, Parts, Value
@@ -79,7 +80,11 @@ def from_torch(
     return build_network(
         chosen.name or type(module).__name__,
         [Tensor(each.name, each.shape, bits) for each in reading.builder.inputs],
-        reading.builder.nodes,
+        with_attention(
+            reading.builder.nodes,
+            {each.name: each.shape for each in reading.builder.inputs},
+            outputs,
+        ),
         feature_map_bits=bits,
         weight_bits=chosen.precision.weight,
         outputs=outputs,
