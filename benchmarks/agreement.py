@@ -15,6 +15,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from typing import Any
 import perfsim
 from perfsim.network.work import total
 
-ROADS = ("PyTorch", "TorchScript", "dynamo")
 NETWORKS = {
     **{
         name: ("torchvision", name)
@@ -102,7 +102,7 @@ def networks(module: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
             return perfsim.load_network(path)
 
     kept = torch.onnx.TrainingMode.PRESERVE
-    roads = {
+    roads: dict[str, Callable[[], Any]] = {
         "PyTorch": lambda: perfsim.from_torch(module, inputs),
         "TorchScript": lambda: exported(dynamo=False, training=kept, opset_version=18),
         "dynamo": lambda: exported(dynamo=True, optimize=False, verbose=False),

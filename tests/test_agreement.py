@@ -247,9 +247,7 @@ def written(network):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_modules_and_both_exporters_agree_layer_by_layer(name, tmp_path):
     module = trained(NETWORKS[name]())
-    inputs = (
-        torch.zeros(1, 6, dtype=torch.int64) if name == "gpt2" else torch.zeros(1, 3, 8, 8),
-    )
+    inputs = (torch.zeros(1, 6, dtype=torch.int64) if name == "gpt2" else torch.zeros(1, 3, 8, 8),)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         direct = rows(perfsim.from_torch(module, inputs))

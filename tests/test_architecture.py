@@ -37,7 +37,7 @@ HOMES = {
         "frontends.layer_table",
         "frontends.onnx_reader",
     },
-    "onnx": {"frontends.onnx_reader", "frontends.onnx_graph"},
+    "onnx": {"frontends.onnx_reader", "frontends.onnx_constants", "frontends.onnx_graph"},
     "yaml": {"document"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import onnx
 
 from perfsim.errors import InvalidValueError
 from perfsim.frontends.onnx_graph import Step, Value, as_type, constant, empty, params_of
@@ -45,6 +47,52 @@ def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:
     if source and len(kept) < len(graph.node):
         del graph.node[:]
         graph.node.extend(kept)
+
+
+def cut_sequences(graph: Any) -> None:
+    """Write parts that are taken from a split sequence, one at a time, as slices: no list of tensors is needed."""
+    known = {each.name: each for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            known[node.output[0]] = node.attribute[0].t
+    splits = {node.output[0]: node for node in graph.node if node.op_type == "SplitToSequence"}
+    kept = []
+    for node in graph.node:
+        split = splits.get(node.input[0]) if node.op_type == "SequenceAt" else None
+        kept.append(node if split is None else _part(graph, node, split, known) or node)
+    read = {name for node in kept for name in node.input} | {each.name for each in graph.output}
+    del graph.node[:]
+    graph.node.extend(
+        node for node in kept if node.op_type != "SplitToSequence" or node.output[0] in read
+    )
+
+
+def _part(graph: Any, node: Any, split: Any, known: Mapping[str, Any]) -> Any:
+    """A slice, or a gather where the axis goes, in the place of `node`; None if what it takes is not known."""
+    attributes = {each.name: each.i for each in split.attribute}
+    axis = attributes.get("axis", 0)
+    if node.input[1] not in known:
+        return None
+    if len(split.input) < 2 or not split.input[1]:
+        if attributes.get("keepdims", 1):
+            return None
+        inputs = [split.input[0], node.input[1]]
+        return onnx.helper.make_node("Gather", inputs, node.output, node.name, axis=axis)
+    if split.input[1] not in known:
+        return None
+    sizes = onnx.numpy_helper.to_array(known[split.input[1]])
+    index = int(onnx.numpy_helper.to_array(known[node.input[1]]).ravel()[0])
+    if sizes.ndim:
+        index %= len(sizes)
+        bounds = (int(sizes[:index].sum()), int(sizes[: index + 1].sum()))
+    elif index >= 0:
+        bounds = (index * int(sizes), (index + 1) * int(sizes))
+    else:
+        return None
+    names = [f"{node.output[0]}.{part}" for part in ("start", "stop", "axis")]
+    for name, value in zip(names, (*bounds, axis), strict=True):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), name))
+    return onnx.helper.make_node("Slice", [split.input[0], *names], node.output, node.name)
 
 
 def constant_node(step: Step) -> Value:

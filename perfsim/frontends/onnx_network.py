@@ -14,6 +14,7 @@ from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
     DOMAINS,
     constant_node,
+    cut_sequences,
     known_result,
     pass_on,
     shape_value,
@@ -60,6 +61,7 @@ class Assembly:
         bound: Mapping[str, int],
     ) -> None:
         graph = model.graph
+        cut_sequences(graph)
         self._allow_unpriced = allow_unpriced
         self._inputs = inputs
         self._bound = bound
