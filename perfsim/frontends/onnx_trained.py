@@ -10,7 +10,7 @@ import numpy as np
 SIGNATURE = "pkg.torch.export.ExportedProgram.graph_signature"
 _UNTRAINED = re.compile(r": (?:BUFFER|CONSTANT_TENSOR) target='([^']*)'")
 _MASKED = -100.0  # e^-100 of a score is less than the smallest normal float32
-_LOOK = 16  # elements that are looked at before all are
+_LOOK = 16  # elements of the first row that are looked at before all are
 _TOLERANCE = 1e-2  # of a table in float32 at positions of some thousands
 
 
@@ -24,7 +24,7 @@ def is_computed(array: Any) -> bool:
     """Whether a constant of fractions, by its values, is a mask or a table of positions, which nobody trains."""
     if array.size < 2 or array.dtype.kind != "f":
         return False
-    start = array.ravel()[:_LOOK].astype(np.float64)
+    start = array.ravel()[: min(_LOOK, array.shape[-1])].astype(np.float64)
     hides = (start == 0) | (start <= _MASKED)
     if not hides.all() and not (start == 1).all():
         return False
