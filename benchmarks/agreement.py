@@ -78,7 +78,7 @@ def module_of(library: str, name: str, shape: tuple[int, ...]) -> tuple[Any, tup
             return self.inner(input_ids=words)[0]
 
     words: Any = Words()
-    return words.eval(), (torch.zeros(shape, dtype=torch.int64),)
+    return words.eval(), (torch.zeros((shape[0], shape[-1]), dtype=torch.int64),)
 
 
 def randomised(module: Any) -> Any:

@@ -88,6 +88,27 @@ def test_swiglu(alpha, each, read):
     assert layers(network) == [("swiglu", 0, 8 * each, 0, ((2, 4),))]
 
 
+@pytest.mark.parametrize(
+    ("shape", "params"), [((6, 6), 0), ((1, 1, 6, 6), 0), ((4, 6, 6), 144), ((2, 1, 6, 6), 72)]
+)
+def test_a_constant_that_is_added_to_the_scores_of_all_heads_alike_is_a_mask(shape, params, read):
+    nodes = [
+        helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["q", "kt"], ["scores"]),
+        helper.make_node("Add", ["scores", "mask"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["shares"], axis=-1),
+        helper.make_node("IsNaN", ["shares"], ["hidden"]),
+        helper.make_node("Where", ["hidden", "zero", "shares"], ["kept"]),
+        helper.make_node("MatMul", ["kept", "v"], ["y"]),
+    ]
+    constants = [weights("mask", *shape), held("zero", np.array(0, np.float32))]
+    four_heads = {key: [2, 4, 6, 8] for key in ("q", "k", "v")}
+    scores = 2 * 4 * 6 * 6
+    assert layers(read(nodes, four_heads, ["y"], constants)) == [
+        ("attention", scores * 16, scores * 7, params, ((2, 4, 6, 8),))
+    ]
+
+
 @pytest.mark.parametrize("layout", [0, 1])
 @pytest.mark.parametrize(("op", "gates", "each"), [("LSTM", 4, 26), ("GRU", 3, 19), ("RNN", 1, 5)])
 def test_recurrent_layers_in_both_layouts_and_with_the_last_state_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,16 +20,21 @@ _SCALINGS = ("mul", "div")
 
 
 def with_attention(
-    nodes: Sequence[Node], inputs: Mapping[str, Shape], outputs: Iterable[str]
+    nodes: Sequence[Node],
+    inputs: Mapping[str, Shape],
+    outputs: Iterable[str],
+    *,
+    masks_are_computed: bool = False,
 ) -> list[Node]:
     """`nodes`, which stand in execution order, with (q k^T, a scale, a mask, softmax, v) as `attention`.
 
     inputs: the shapes of what no node writes. outputs: what must stay because it is asked for.
+    masks_are_computed: a constant that is added to the scores of all of several heads alike is not trained.
     Scores that anything else reads stay as they are.
     """
     if not any(isinstance(node.operator, Softmax) for node in nodes):
         return list(nodes)
-    region = _Region(nodes, inputs, outputs)
+    region = _Region(nodes, inputs, outputs, masks_are_computed=masks_are_computed)
     for node in nodes:
         region.put_together(node)
     return list(region.nodes.values())
@@ -38,8 +44,14 @@ class _Region:
     """The nodes by name, and who writes and reads each tensor."""
 
     def __init__(
-        self, nodes: Sequence[Node], inputs: Mapping[str, Shape], outputs: Iterable[str]
+        self,
+        nodes: Sequence[Node],
+        inputs: Mapping[str, Shape],
+        outputs: Iterable[str],
+        *,
+        masks_are_computed: bool,
     ) -> None:
+        self._masks_are_computed = masks_are_computed
         self.nodes = {node.name: node for node in nodes}
         self._writer = {name: node.name for node in nodes for name in node.outputs}
         self._readers = Counter(name for node in nodes for name in node.inputs)
@@ -55,7 +67,7 @@ class _Region:
             return
         passed: list[Node] = []
         name, value = node.inputs
-        softmax = self._before(name, passed)
+        softmax = self._before(self._guarded(name, passed), passed)
         if softmax is None or not isinstance(softmax.operator, Softmax):
             return
         if softmax.operator.axis not in (-1, len(self._shapes[name]) - 1):
@@ -69,11 +81,13 @@ class _Region:
         if turned is None:
             return
         key, swapped = turned
-        masked = mask is not None
-        operator = HeadsAttention(masked=masked, mask_params=params)
         shapes = [self._shapes[each] for each in (query, key, value)]
         if swapped:
             shapes[1] = _swapped(shapes[1])
+        alike = params == shapes[0][-2] * shapes[1][-2] and math.prod(shapes[0][1:-2]) > 1
+        if alike and self._masks_are_computed:
+            params = 0
+        operator = HeadsAttention(masked=mask is not None, mask_params=params)
         try:
             written = operator.output_shapes(tuple(shapes))
         except ShapeError:
@@ -86,6 +100,22 @@ class _Region:
             self.nodes.pop(each.name, None)
         read = (query, key, value, *((mask,) if mask else ()))
         self.nodes[node.name] = replace(node, operator=operator, inputs=read)
+
+    def _guarded(self, name: str, passed: list[Node]) -> str:
+        """What stands before the zeros that exporters put where a row hides everything: where(is_nan(x), 0, x)."""
+        choice = self._before(name, [])
+        if choice is None or choice.operator.name != "where" or len(choice.inputs) != 2:
+            return name
+        test = self._before(choice.inputs[0], [])
+        source = choice.inputs[1]
+        if test is None or test.operator.name != "is_nan" or test.inputs != (source,):
+            return name
+        if self._readers[source] != 2:
+            return name
+        self._before(name, passed)
+        passed += [choice, test]
+        self._readers[source] = 1
+        return source
 
     def _product(self, name: str, passed: list[Node]) -> tuple[Node | None, str | None, int]:
         """(the node of query times key; the mask's name, empty for a constant; its parameters)."""

@@ -109,7 +109,9 @@ class Assembly:
             except InputError as error:
                 raise error.at(file=file, where=f"{node.op_type} '{label}'") from None
         given = {each: shape for each, (shape, _) in self._inputs.items()}
-        made = with_attention(list(self._patterns.nodes.values()), given, self._outputs)
+        made = with_attention(
+            list(self._patterns.nodes.values()), given, self._outputs, masks_are_computed=True
+        )
         nodes = [replace(node, place=(file, None)) for node in made]
         read = {each for node in nodes for each in node.inputs}
         weights = self._patterns.weights
