@@ -75,7 +75,7 @@ def module_of(library: str, name: str, shape: tuple[int, ...]) -> tuple[Any, tup
             self.inner = inner
 
         def forward(self, words: Any) -> Any:
-            return self.inner(input_ids=words)[0]
+            return self.inner(input_ids=words).to_tuple()
 
     words: Any = Words()
     return words.eval(), (torch.zeros((shape[0], shape[-1]), dtype=torch.int64),)
