@@ -40,6 +40,7 @@ HOMES = {
     },
     "onnx": {
         "frontends.onnx_reader",
+        "frontends.onnx_constants",
         "frontends.onnx_file",
         "frontends.onnx_graph",
         "frontends.onnx_inference",
@@ -55,6 +56,7 @@ HOMES = {
         "frontends.onnx_constants",
         "frontends.onnx_fold",
         "frontends.onnx_graph",
+        "frontends.onnx_trained",
         "hardware.machine",
         "placement.placement",
         "placement.liveness",

@@ -1,4 +1,4 @@
-"""ONNX's convolutions, matrix products, poolings, normalisations and recurrent layers as our operators."""
+"""ONNX's convolutions, matrix products, poolings and normalisations as our operators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from perfsim.network.normalization import (
 )
 from perfsim.network.operator import Operator, Padding, Unit, axis_index, channels_and_space
 from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.work import Product, Shape, Work, elements, per_element, shape_text
 
 
@@ -43,7 +42,6 @@ class Made(NamedTuple):
 
 
 Maker = Callable[[Step], Made | None]
-_DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
 def without_params(operator: Operator, inputs: tuple[Shape, ...]) -> Declared:
@@ -109,7 +107,7 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
             "stride": _given(step.integers("strides"), axes, "strides"),
             "padding": _padding(step, axes),
             "dilation": _given(step.integers("dilations"), axes, "dilations"),
-            "bias": step.has(bias),
+            "bias": step.has_bias(bias),
         }
         operator: Operator
         if groups > 1 and groups == channels:
@@ -123,6 +121,8 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
 
 def _of_weights(step: Step, operator: Operator, data: int, weights: tuple[int, ...]) -> Made:
     """`operator` as it is, or, if a node writes its weights, as one that reads them."""
+    matrix, *bias = weights
+    weights = (matrix, *(each for each in bias if step.has_bias(each)))
     check_weights(step, operator, step.shape(data), weights)
     written = tuple(each for each in weights if step.has(each) and not step.value(each).is_weight)
     if not written:
@@ -163,7 +163,7 @@ def _conv_transpose(step: Step) -> Made:
         output_padding=tuple(more),
         dilation=dilation,
         groups=groups,
-        bias=step.has(2),
+        bias=step.has_bias(2),
     )
     return _of_weights(step, operator, 0, (1, 2))
 
@@ -178,8 +178,8 @@ def _gemm(step: Step) -> Made:
     columns = shapes[0][1]
     check_stretch(step, (2,), shapes[0])
     if step.value(1).is_weight and not turned[0]:
-        if not step.has(2):
-            return Made(FullyConnected(columns, bias=False), (0,))
+        if not step.has_bias(2):
+            return Made(FullyConnected(columns, bias=False), (0,), (1,))
         if step.value(2).is_weight and elements(step.shape(2)) == columns:
             return Made(FullyConnected(columns), (0,))
     work = product.work((a, b), shapes)
@@ -267,29 +267,6 @@ def _rms_norm(step: Step) -> Made:
     return Made(worked(RmsNorm(axes), ((1, *shape),), (shape,)))
 
 
-def _recurrent(operator: type[Lstm] | type[Gru]) -> Maker:
-    def make(step: Step) -> Made:
-        x, weights = step.shape(0), step.shape(2)
-        if not len(x) == len(weights) == 3:
-            found = f"{shape_text(x)} and weights of {shape_text(weights)}"
-            raise ShapeError("", found=found, expected="three axes each")
-        direction = step.text("direction", "forward")
-        if direction not in _DIRECTIONS:
-            expected = " or ".join(_DIRECTIONS)
-            raise InvalidValueError("", found=f"direction '{direction}'", expected=expected)
-        both = direction == "bidirectional"
-        tokens_first = step.integer("layout", 0) == 0
-        read = (x[1], x[0], x[2]) if tokens_first else x
-        inner = operator(weights[-1], bidirectional=both, bias=step.has(3))
-        check_weights(step, inner, read, (1, 2, 3))
-        states = tuple(
-            each for each in (5, 6) if step.has(each) and not step.value(each).is_constant
-        )
-        return Made(worked(inner, (read,), step.all_outputs()), (0, *states))
-
-    return make
-
-
 COMPUTE: Mapping[str, Maker] = {
     "Conv": _conv(0, 1, 2),
     "ConvInteger": _conv(0, 1, 99),
@@ -311,6 +288,4 @@ COMPUTE: Mapping[str, Maker] = {
     "LayerNormalization": _layer_norm,
     "RMSNormalization": _rms_norm,
     "LRN": lambda step: Made(Lrn(step.at_least_one("size"))),
-    "LSTM": _recurrent(Lstm),
-    "GRU": _recurrent(Gru),
 }

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
 from perfsim.errors import FileError, InvalidValueError, ParseError, shortened
+from perfsim.frontends.onnx_trained import LARGEST_LOOK, ROW_START, may_be_computed
 from perfsim.frontends.onnx_types import bits_of
 from perfsim.network.work import elements, shape_text
 
@@ -122,14 +123,18 @@ def _lean_graph(data: Any, start: int, end: int) -> bytes:
 
 
 def _lean_tensor(data: Any, start: int, end: int) -> bytes:
-    """The tensor without its values, whose number is checked where it needs no decoding."""
+    """The tensor without its values, whose number is checked where it needs no decoding.
+
+    Values that may be those of a mask or a table of positions stay.
+    """
     out = bytearray()
     raw = floats = None
+    held = (start, start, start)
     for number, begin, value, stop in _fields(data, start, end):
         if number not in _VALUES:
             out += data[begin:stop]
         elif number == _RAW_DATA:
-            raw = stop - value
+            raw, held = stop - value, (begin, value, stop)
         elif number == _FLOAT_DATA:
             floats = (floats or 0) + stop - value
     tensor = TensorProto.FromString(bytes(out))
@@ -139,6 +144,10 @@ def _lean_tensor(data: Any, start: int, end: int) -> bytes:
             _check_length(tensor, length)
         except InvalidValueError as error:
             raise error.at(where=f"initializer '{shortened(tensor.name)}'") from None
+    begin, first, stop = held
+    if tensor.data_type == TensorProto.FLOAT and raw and raw <= 4 * LARGEST_LOOK:
+        if may_be_computed(data[first : first + 4 * ROW_START], tensor.dims[-1]):
+            out += data[begin:stop]
     return bytes(out)
 
 

@@ -13,6 +13,7 @@ import onnx
 from perfsim.errors import InvalidValueError, ShapeError, shortened
 from perfsim.frontends.onnx_file import check_data
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
+from perfsim.frontends.onnx_trained import LARGEST_LOOK, is_computed
 from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.network.work import LARGEST_COUNT, Shape, elements, too_large
 
@@ -42,6 +43,11 @@ class Value:
     params: int = 0
     bits: int | None = None
     source: str = ""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether it holds fractions that were not trained, as the zeros do that exporters give for no bias."""
+        return self.is_constant and not self.params and params_of(self.shape, self.elem_type) > 0
 
     @property
     def is_weight(self) -> bool:
@@ -77,6 +83,10 @@ class Step:
     def has(self, position: int) -> bool:
         """Whether there is an input at this position; optional ones may be left out."""
         return position < len(self.inputs) and self.inputs[position] is not None
+
+    def has_bias(self, position: int) -> bool:
+        """Whether there is a bias at this position, trained or computed."""
+        return self.has(position) and not self.value(position).is_filled
 
     def value(self, position: int) -> Value:
         """What is known of an input that must be there."""
@@ -171,8 +181,11 @@ class Step:
         return getattr(found, member)
 
 
-def constant(tensor: Any) -> Value:
-    """What is known of an initializer or the value of a Constant node; large values are not looked at."""
+def constant(tensor: Any, *, is_trained: bool = True) -> Value:
+    """What is known of an initializer or the value of a Constant node; large values are not kept.
+
+    is_trained: False where the model says that it is not.
+    """
     shape = counted(tensor.dims)
     check_data(tensor)
     array = None
@@ -183,9 +196,19 @@ def constant(tensor: Any) -> Value:
     )  # models are passed on without weights
     if elements(shape) <= LARGEST_VALUE and not left_out and tensor.data_type != STRING:
         array = _array(tensor)
-    return Value(
-        shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
-    )
+    params = params_of(shape, tensor.data_type) if is_trained else 0
+    if params and is_computed(_raw(tensor, shape) if array is None else array):
+        params = 0
+    return Value(shape, tensor.data_type, True, array=array, params=params)
+
+
+def _raw(tensor: Any, shape: Shape) -> Any:
+    """The value of a larger constant that lies in the file in single precision; empty for any other."""
+    if tensor.data_type == onnx.TensorProto.FLOAT and elements(shape) <= LARGEST_LOOK:
+        raw = tensor.raw_data
+        if len(raw) == 4 * elements(shape):
+            return np.frombuffer(raw, "<f4").reshape(shape)
+    return np.empty(0)
 
 
 def _array(tensor: Any) -> Any:

@@ -14,6 +14,7 @@ from perfsim.frontends.onnx_fit import check_stretch
 from perfsim.frontends.onnx_graph import DOMAINS, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
 from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
+from perfsim.frontends.onnx_recurrent import RECURRENT
 from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.elementwise import (
@@ -169,6 +170,12 @@ def _swish(step: Step) -> Made:
     return _elementwise("silu", 6)(step) or Made(Silu())
 
 
+def _swiglu(step: Step) -> Made | None:
+    """Swish of the first input, as `Swish` counts it, times the second."""
+    gate = 5 if step.number("alpha", 1.0) == 1.0 else 6
+    return _elementwise("swiglu", gate + 1)(step)
+
+
 # Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
 _ONE_OPERATION = {
     **{
@@ -188,6 +195,7 @@ _ONE_OPERATION = {
 TABLE: Mapping[str, Maker] = {
     **COMPUTE,
     **LAYOUT,
+    **RECURRENT,
     **QUANTIZED,
     "Relu": gathered(Relu),
     "LeakyRelu": gathered(LeakyRelu),
@@ -196,6 +204,7 @@ TABLE: Mapping[str, Maker] = {
     "HardSwish": gathered(elementwise.HardSwish),
     "Sigmoid": gathered(elementwise.Sigmoid),
     "Swish": _swish,
+    "SwiGLU": _swiglu,
     "Tanh": gathered(elementwise.Tanh),
     "Gelu": gathered(elementwise.Gelu),
     "Elu": gathered(elementwise.Elu),
