@@ -151,7 +151,7 @@ def test_padding_that_is_worked_out_from_the_shape(read):
     assert shapes == ((1, 3, 9, 9),)
 
 
-@pytest.mark.parametrize(("sizes", "shape"), [([2, 6], (1, 6)), (4, (1, 4))])
+@pytest.mark.parametrize(("sizes", "shape"), [([2, 5, 1], (1, 5)), (4, (1, 4))])
 def test_a_part_of_a_split_sequence_is_a_slice(sizes, shape, read):
     nodes = [
         helper.make_node("SplitToSequence", ["x", "sizes"], ["parts"], axis=1),
