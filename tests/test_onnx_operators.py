@@ -109,6 +109,41 @@ def test_a_constant_that_is_added_to_the_scores_of_all_heads_alike_is_a_mask(sha
     ]
 
 
+@pytest.mark.parametrize(("shape", "count"), [((4, 6, 6), 144), ((6, 6), 0)])
+def test_a_bias_of_the_scores_that_two_attentions_use_is_a_parameter_once(shape, count, read):
+    """As T5 has it, one for each head, query and key; one for all heads is a mask."""
+    nodes, shapes = [], {}
+    for each in "12":
+        shapes |= {name + each: [2, 4, 6, 8] for name in "qkv"}
+        nodes += [
+            helper.make_node("Transpose", ["k" + each], ["kt" + each], perm=[0, 1, 3, 2]),
+            helper.make_node("MatMul", ["q" + each, "kt" + each], ["scores" + each]),
+            helper.make_node("Add", ["scores" + each, "bias"], ["biased" + each]),
+            helper.make_node("Softmax", ["biased" + each], ["shares" + each], axis=-1),
+            helper.make_node("MatMul", ["shares" + each, "v" + each], ["y" + each]),
+        ]
+    program = lower(read(nodes, shapes, ["y1", "y2"], [weights("bias", *shape)]))
+    found = [each for each in program.layers if each.op == "attention"]
+    assert [(total(each.params), total(each.tied)) for each in found] == [(count, 0), (0, count)]
+    assert all(f"'{found[0].name}'" in str(product) for product in found[1].tied)
+
+
+def test_a_query_without_axes_for_heads_leaves_the_products_as_they_are(read):
+    nodes = [
+        helper.make_node("Transpose", ["k"], ["kt"], perm=[1, 0]),
+        helper.make_node("MatMul", ["q", "kt"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["shares"], axis=-1),
+        helper.make_node("MatMul", ["shares", "v"], ["y"]),
+    ]
+    shapes = {"q": [8], "k": [6, 8], "v": [6, 3]}
+    assert [(op, macs) for op, macs, *_ in layers(read(nodes, shapes, ["y"]))] == [
+        ("transpose", 0),
+        ("matmul", 8 * 6),
+        ("softmax", 0),
+        ("matmul", 6 * 3),
+    ]
+
+
 @pytest.mark.parametrize("layout", [0, 1])
 @pytest.mark.parametrize(("op", "gates", "each"), [("LSTM", 4, 26), ("GRU", 3, 19), ("RNN", 1, 5)])
 def test_recurrent_layers_in_both_layouts_and_with_the_last_state_alone(
@@ -171,6 +206,8 @@ CAUSAL = np.triu(np.full((6, 6), np.finfo(np.float32).min), 1)
     [
         (CAUSAL, 0),
         (np.triu(np.full((100, 100), -np.inf), 1), 0),  # larger than what is kept
+        (np.triu(np.full((200, 200), -np.inf), 1), 0),  # and than what is read of weights
+        (np.full((200, 200), 0.5), 40000),
         (np.where(np.eye(6) > 0, 0, -100.0), 0),
         (np.tile(np.cos(POSITIONS), 2)[None, None], 0),
         (np.tile(np.sin(POSITIONS), 2), 0),

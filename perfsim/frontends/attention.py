@@ -37,7 +37,7 @@ def with_attention(
     region = _Region(nodes, inputs, outputs, masks_are_computed=masks_are_computed)
     for node in nodes:
         region.put_together(node)
-    return list(region.nodes.values())
+    return region.finished()
 
 
 class _Region:
@@ -57,9 +57,24 @@ class _Region:
         self._readers = Counter(name for node in nodes for name in node.inputs)
         self._readers.update(outputs)
         self._shapes = dict(inputs)
+        self._adding: dict[
+            str, str
+        ] = {}  # node that added a trained constant -> attention that has it now
         for node in nodes:
             read = tuple(self._shapes[name] for name in node.inputs)
             self._shapes.update(zip(node.outputs, node.operator.output_shapes(read), strict=True))
+
+    def finished(self) -> list[Node]:
+        """The nodes; those whose parameters an attention counts now say so."""
+        return [
+            replace(
+                node,
+                shared=tuple((self._adding.get(owner, owner), n) for owner, n in node.shared),
+            )
+            if node.shared
+            else node
+            for node in self.nodes.values()
+        ]
 
     def put_together(self, node: Node) -> None:
         """Replace `node` and what stands before it if that is an attention that ends in it."""
@@ -107,6 +122,7 @@ class _Region:
                 other_weights=added.other_weights,
                 shared=added.shared,
             )
+            self._adding[added.name] = node.name
         if swapped:
             self._turn(key)
         for each in passed:

@@ -145,9 +145,9 @@ def _lean_tensor(data: Any, start: int, end: int) -> bytes:
         except InvalidValueError as error:
             raise error.at(where=f"initializer '{shortened(tensor.name)}'") from None
     begin, first, stop = held
-    if tensor.data_type == TensorProto.FLOAT and raw and raw <= 4 * LARGEST_LOOK:
-        if may_be_computed(data[first : first + 4 * ROW_START], tensor.dims[-1]):
-            out += data[begin:stop]
+    is_small = tensor.data_type == TensorProto.FLOAT and 0 < (raw or 0) <= 4 * LARGEST_LOOK
+    if is_small and may_be_computed(data[first : first + 4 * ROW_START], tensor.dims[-1]):
+        out += data[begin:stop]
     return bytes(out)
 
 
