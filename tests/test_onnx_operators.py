@@ -125,7 +125,7 @@ def test_a_bias_of_the_scores_that_two_attentions_use_is_a_parameter_once(shape,
     program = lower(read(nodes, shapes, ["y1", "y2"], [weights("bias", *shape)]))
     found = [each for each in program.layers if each.op == "attention"]
     assert [(total(each.params), total(each.tied)) for each in found] == [(count, 0), (0, count)]
-    assert all(f"'{found[0].name}'" in str(product) for product in found[1].tied)
+    assert all(f"'{found[0].name}'" in product.of for product in found[1].tied)
 
 
 def test_a_query_without_axes_for_heads_leaves_the_products_as_they_are(read):
