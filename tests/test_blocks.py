@@ -363,6 +363,13 @@ def test_the_parts_of_a_split_are_read_by_their_numbers(load):
 CUT = "input: [8, 4, 4]\nlayers:\n  - split: {name: s, parts: 2}\n  - "
 
 
+def test_the_bits_of_a_layer_are_those_of_all_its_parts(load):
+    network = load(
+        "input: [8]\nlayers: [split: {name: s, parts: [2, 3, 3], precision: {feature_map: 3}}]\n"
+    )
+    assert [network.tensors[f"s.{number}"].bits for number in (1, 2, 3)] == [3, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("line", "fragments"),
     [
@@ -381,6 +388,11 @@ CUT = "input: [8, 4, 4]\nlayers:\n  - split: {name: s, parts: 2}\n  - "
         (
             "Cut: {}\n  - relu: {}\nblocks: {Cut: {layers: [split: {parts: 2, inputs: [s.1]}]}}",
             ["net.yaml:5", "'Cut_1.split_1' has several outputs"],
+        ),
+        (
+            "Cut: {name: c, inputs: [s.1]}\n  - relu: {inputs: [c]}\n"
+            "blocks: {Cut: {layers: [split: {parts: 2}]}}",
+            ["net.yaml:5", "no layer is named 'c'"],
         ),
     ],
 )

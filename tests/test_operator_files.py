@@ -177,6 +177,7 @@ WRONG = {  # layer -> input shape, parts of the message
     "top_k: {k: 1, activation: relu}": ([5, 4], ["unknown key 'activation'"]),
     "cum_sum: {axis: 3}": ([5, 4], ["axis 3 of 3 axes"]),
     "mul: {}": ([5, 4], ["found 1 input, expected 2 inputs, or one and a value"]),
+    "mul: {value: .inf}": ([5, 4], ["found inf", "a number such as 0.5"]),
     "mul: {value: true}": ([5, 4], ["a number such as 0.5"]),
     "sub: {value: 1, inputs: [input, input]}": ([5, 4], ["2 inputs and a value"]),
     "adaptive_avg_pool: {output: 0}": ([5, 4, 4], ["at least 1"]),

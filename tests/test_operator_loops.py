@@ -164,6 +164,7 @@ def test_recurrent(batch, tokens, features, units, bidirectional, bias):
         (Lstm, 4, 3 * sigmoid + 2 * tanh + len(("f c", "i g", "+", "o tanh c"))),
         (Rnn, 1, tanh),
         (Gru, 3, 2 * sigmoid + tanh + len(("r Uh", "+ Wx", "1 - z", "(1 - z) n", "z h", "+"))),
+        (Rnn, 1, tanh),
     ):
         macs = vector_ops = params = 0
         for _ in every((directions, gates, units)):

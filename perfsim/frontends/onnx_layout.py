@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from perfsim.errors import InvalidValueError, ShapeError
 from perfsim.frontends.onnx_compute import Made, Maker
 from perfsim.frontends.onnx_graph import Step
-from perfsim.frontends.tensor_operators import Declared, worked
+from perfsim.frontends.tensor_operators import Declared, sampled, worked
 from perfsim.network.layout import (
     Concat,
     Embedding,
@@ -98,6 +98,9 @@ def _transpose(step: Step) -> Made:
     order = step.integers("perm") or list(reversed(range(rank)))
     if rank < 2:
         return Made(Declared("transpose", Unit.COPY, (step.output(),)))
+    moved = [axis for axis in order if step.shape(0)[axis] != 1]
+    if moved == sorted(moved):  # axes of one element move no bytes
+        return Made(Declared("transpose", Unit.VIEW, (step.output(),)))
     return Made(Transpose(tuple(order)))
 
 
@@ -124,6 +127,12 @@ def _resize(step: Step) -> Made:
     mode = step.text("mode", "nearest")
     if step.integer("antialias", 0):
         raise InvalidValueError("", found="a resize with antialias", expected="one without")
+    if len(found) != len(shape) or not elements(found):
+        raise ShapeError(
+            "",
+            found=f"{shape_text(found)} as {shape_text(shape)}",
+            expected="as many axes, none empty",
+        )
     scales = [new // old for old, new in zip(found, shape, strict=True)]
     whole = all(new == old * by for old, new, by in zip(found, shape, scales, strict=True))
     enlarged = len(found) > 2 and whole and scales[:2] == [1, 1]
@@ -142,6 +151,24 @@ def _resize(step: Step) -> Made:
         raise InvalidValueError("", found=f"mode '{mode}'", expected="nearest, linear or cubic")
     work = Work(vector_ops=(Product("interpolation", ((elements(shape), "elements"), each)),))
     return Made(Declared(f"resize_{mode}", Unit.VECTOR, (shape,), work))
+
+
+_SAMPLED = {"bilinear": "linear", "bicubic": "cubic"}  # as they were called before opset 20
+
+
+def _grid_sample(step: Step) -> Made:
+    mode = step.text("mode", "linear")
+    mode = _SAMPLED.get(mode, mode)
+    if mode not in ("nearest", "linear", "cubic"):
+        raise InvalidValueError("", found=f"mode '{mode}'", expected="nearest, linear or cubic")
+    work = sampled(mode, step.output())
+    return Made(Declared("grid_sample", Unit.VECTOR, (step.output(),), work), (0, 1))
+
+
+def _col2im(step: Step) -> Made:
+    """Windows put back where they were, and added where they overlap."""
+    work = Work(vector_ops=per_element(step.shape(0), 1, "add"))
+    return Made(Declared("col2im", Unit.VECTOR, (step.output(),), work))
 
 
 def _expand(step: Step) -> Made | None:
@@ -252,6 +279,8 @@ LAYOUT: Mapping[str, Maker] = {
     "CenterCropPad": copy("center_crop_pad"),
     "OneHot": copy("one_hot"),
     "EyeLike": copy("eye_like"),
+    "GridSample": _grid_sample,
+    "Col2Im": _col2im,
     "MaxUnpool": copy("max_unpool", 0, 1),
     "Upsample": _resize,
     "Resize": _resize,

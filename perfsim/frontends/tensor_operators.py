@@ -15,12 +15,17 @@ from perfsim.network.arithmetic import broadcast
 from perfsim.network.layout import View
 from perfsim.network.normalization import LayerNorm
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Shape, Work, elements, per_element, shape_text
+from perfsim.network.work import Count, Product, Shape, Work, elements, per_element, shape_text
 
 if TYPE_CHECKING:
     from perfsim.network.nest import Nest
 
 NO_WORK = Work()
+
+
+def trained(count: int) -> Count:
+    """The parameters of operands that are constants."""
+    return (Product("constants", ((count, "numbers"),)),) if count else ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,25 @@ def holding(
     out. held: how many trained numbers the constants are, which become parameters of its own.
     """
     work = operator.work(inputs, shapes[:1])
-    params = (Product("constants", ((held, "numbers"),)),) if held else ()
-    counts = Work(work.macs, work.vector_ops, (*work.params, *params))
+    counts = Work(work.macs, work.vector_ops, (*work.params, *trained(held)))
     shown = tuple(shape for shape in shapes if elements(shape))
     return Declared(operator.name, operator.unit, shown, counts, (operator, inputs))
+
+
+def sampled(mode: str, shape: Shape) -> Work:
+    """Elements of this shape interpolated at positions that are given as fractions of an axis.
+
+    For each of n axes two operations turn the fraction into a place (scale, shift) and one takes its fractional part;
+    then as in resizing: nothing for the nearest element, 3 (2^n - 1) operations linearly, 2 x 4^n cubically.
+    """
+    axes = len(shape) - 2
+    interpolation = {"nearest": 0, "linear": 3 * (2**axes - 1), "cubic": 2 * 4**axes}[mode]
+    places = Product(
+        "places", ((elements((shape[0], *shape[2:])), "places"), (3 * axes, "operations each"))
+    )
+    if not interpolation:
+        return Work(vector_ops=(places,))
+    return Work(vector_ops=(places, *per_element(shape, interpolation, "interpolation")))
 
 
 @dataclass(frozen=True)
