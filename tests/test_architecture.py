@@ -24,6 +24,7 @@ LEVELS = (
     ("hardware",),
     ("settings", "validation", "catalog"),
     ("document",),
+    ("csv_table",),
     ("errors", "garbage", "per_object", "__init__"),
 )
 
@@ -42,6 +43,8 @@ HOMES = {
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},
     "pyarrow": {"report.sheet"},
+    "numba": {"placement.address_sections"},
+    "ortools": {"placement.address_cp_sat"},
     "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",
@@ -52,6 +55,13 @@ HOMES = {
         "placement.placement",
         "placement.liveness",
         "placement.accumulate",
+        "placement.address_buffers",
+        "placement.address_cp_sat",
+        "placement.address_exact",
+        "placement.address_greedy",
+        "placement.address_sections",
+        "placement.address_table",
+        "placement.addresses",
         "timing.kernel",
         "simulation",
     },

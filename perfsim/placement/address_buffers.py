@@ -87,20 +87,31 @@ def _check(buffers: Buffers) -> None:
         (buffers.size < 0, "the size is negative"),
         (alignment < 1, "the alignment is below 1"),
         (fixed < FREE, "the fixed offset is negative"),
-        ((fixed != FREE) & (fixed % np.maximum(alignment, 1) != 0), "the fixed offset is unaligned"),
+        (
+            (fixed != FREE) & (fixed % np.maximum(alignment, 1) != 0),
+            "the fixed offset is unaligned",
+        ),
     ):
         if wrong.any():
             raise InvalidValueError(what).at(where=f"buffer {int(np.argmax(wrong))}")
     total = sum(buffers.size.tolist()) + sum(alignment.tolist()) + int(fixed.max(initial=0))
     if total > LARGEST_COUNT:
         raise too_large(total, "bytes of all buffers with their padding")
-    held = np.flatnonzero(fixed != FREE)
-    pair = first_overlap(buffers.at(held), fixed[held])
+    pair = fixed_overlap(buffers)
     if pair is not None:
-        one, other = sorted(int(held[index]) for index in pair)
         raise InvalidValueError(
-            f"its fixed offset lets it overlap buffer {one}, which lives at the same time"
-        ).at(where=f"buffer {other}")
+            f"its fixed offset lets it overlap buffer {pair[0]}, which lives at the same time"
+        ).at(where=f"buffer {pair[1]}")
+
+
+def fixed_overlap(buffers: Buffers) -> tuple[int, int] | None:
+    """Two buffers that their fixed offsets make overlap, the earlier in the arrays first, or None."""
+    held = np.flatnonzero(buffers.fixed != FREE)
+    pair = first_overlap(buffers.at(held), buffers.fixed[held])
+    if pair is None:
+        return None
+    one, other = sorted(int(held[index]) for index in pair)
+    return one, other
 
 
 def first_overlap(buffers: Buffers, offsets: Counts) -> tuple[int, int] | None:
@@ -170,15 +181,15 @@ def least_height(buffers: Buffers) -> int:
         if int(live_bytes[index]) - (unit - 1) <= least:
             break
         live = (buffers.lower <= times[index]) & (times[index] < buffers.upper)
-        least = max(least, int(live_bytes[index]) - int(padding[live & (buffers.size > 0)].max(initial=0)))
+        least = max(
+            least, int(live_bytes[index]) - int(padding[live & (buffers.size > 0)].max(initial=0))
+        )
     return least
 
 
 def _live(buffers: Buffers, sizes: Counts) -> tuple[Counts, Counts]:
     """The times at which what lives changes, and the sum of the `sizes` live from each of them on."""
-    times, places = np.unique(
-        np.concatenate([buffers.lower, buffers.upper]), return_inverse=True
-    )
+    times, places = np.unique(np.concatenate([buffers.lower, buffers.upper]), return_inverse=True)
     changes = np.zeros(len(times), dtype=np.int64)
     np.add.at(changes, places[: len(buffers)], sizes)
     np.subtract.at(changes, places[len(buffers) :], sizes)

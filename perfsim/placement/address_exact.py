@@ -13,7 +13,7 @@ from perfsim.placement.address_sections import Sections, compiled_search
 from perfsim.placement.placement import Counts
 
 _FIRST_STEPS = 400_000  # of the first restart, in plain Python; numba takes longer to load
-_RESTART_NODES = 1000  # the unit of the later restarts' lengths
+_RESTART_NODES = 10  # the unit of the later restarts' lengths, per buffer
 _STEPS_PER_S = 5e6  # of plain Python, a little less than it does
 _COMPILED_STEPS_PER_S = 1e8
 _NOISE = 0.1  # standard deviation by which they shuffle the ranks, as a share of all ranks
@@ -31,7 +31,12 @@ class ExactSearch:
 
     def __init__(self, buffers: Buffers, offsets: Counts, bound: int) -> None:
         """buffers: none of size 0; offsets, bound: a plan and a bound to begin with [bytes]."""
-        self.offsets, self.peak, self.bound, self.nodes = offsets, height(buffers, offsets), bound, 0
+        self.offsets, self.peak, self.bound, self.nodes = (
+            offsets,
+            height(buffers, offsets),
+            bound,
+            0,
+        )
         self._buffers = buffers
         self._sections = Sections(buffers)
         self._ranks = _ranks(buffers)
@@ -43,12 +48,16 @@ class ExactSearch:
     def is_affordable(self, seconds: float) -> bool:
         """Whether one way down, a node for each buffer, can be expected to take less time than that."""
         speed = _STEPS_PER_S if compiled_search() is None else _COMPILED_STEPS_PER_S
-        return len(self._buffers) * self._sections.pairs < seconds * speed
+        return bool(len(self._buffers) * self._sections.pairs < seconds * speed)
 
     def decide(self, capacity: int, deadline_s: float) -> None:
-        """Restart until `peak` is at most `capacity` or `bound` is above it; time.monotonic() ends it at `deadline_s`."""
+        """Restart until `peak` is at most `capacity` or `bound` is above it; time.monotonic() ends it at `deadline_s`.
+
+        Every fourth restart aims half-way between the peak and the capacity, so that what is found in vain is low.
+        """
         while self.bound <= capacity < self.peak and time.monotonic() < deadline_s:
-            self._restart(capacity, deadline_s)
+            is_fourth = self._restarts % 4 == 3
+            self._restart((capacity + self.peak) // 2 if is_fourth else capacity, deadline_s)
 
     def minimise(self, goal: int, deadline_s: float) -> None:
         """Restart until `peak` is at most `goal` or equals `bound`; time.monotonic() ends it at `deadline_s`.
@@ -73,7 +82,7 @@ class ExactSearch:
             keys = [key + self._random.gauss(0.0, _NOISE * len(keys)) for key in keys]
         fit = 0.0 if self._restarts % 2 else float(len(keys))
         start_s = time.monotonic()
-        run, node_limit = compiled_search() or search, _RESTART_NODES * luby(turn + 1)
+        run, node_limit = compiled_search() or search, _RESTART_NODES * len(keys) * luby(turn + 1)
         if not self._restarts:
             run, node_limit = search, max(20, _FIRST_STEPS // self._sections.pairs)
         elif self._restarts > 2:  # the speed is known

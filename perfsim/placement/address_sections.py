@@ -28,7 +28,7 @@ _PARTS = (
     address_search.component_of,
     address_search.open_frame,
     address_search.take_branch,
-    address_search.undo_branch,
+    address_search.retreat,
 )
 
 
@@ -42,7 +42,11 @@ def compiled_search() -> Search | None:
 
     for part in _PARTS:
         register_jitable(part)
-    compiled: Search = njit(cache=True)(search)
+    compiled: Search
+    try:
+        compiled = njit(cache=True)(search)
+    except RuntimeError:  # there is no folder to keep it in that can be written to
+        compiled = njit(search)
     return compiled
 
 
@@ -89,13 +93,14 @@ class Sections:
         `weights`, of shape (sections,), grow.
         """
         while True:
-            problem, state, grown = self._problem, self._state(), weights
+            problem, state = self._problem, self._state()
+            ordering: tuple[Any, Any] = keys, weights
             if run is not search:
                 problem = Problem(*(np.array(each, dtype=np.int64) for each in problem))
                 state = State(*map(np.array, state))
-                keys, grown = np.array(keys), np.array(weights)
-            answer = run(problem, state, keys, grown, fit, capacity, node_limit)
-            weights[:] = [float(each) for each in grown]
+                ordering = np.array(keys), np.array(weights)
+            answer = run(problem, state, *ordering, fit, capacity, node_limit)
+            weights[:] = [float(each) for each in ordering[1]]
             if answer != TOO_DEEP:
                 return answer, [int(each) for each in state.offset], int(state.counts[0])
             self._depth *= 2
@@ -147,4 +152,6 @@ def spans(buffers: Buffers) -> tuple[Counts, Counts]:
     times = np.unique(np.concatenate([buffers.lower, buffers.upper]))
     kept = np.isin(times[:-1], buffers.lower) & np.isin(times[1:], buffers.upper)
     before = np.concatenate([[0], np.cumsum(kept)])
-    return before[np.searchsorted(times, buffers.lower)], before[np.searchsorted(times, buffers.upper)]
+    return before[np.searchsorted(times, buffers.lower)], before[
+        np.searchsorted(times, buffers.upper)
+    ]

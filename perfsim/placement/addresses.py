@@ -69,6 +69,12 @@ class AddressPlan:
         return self.peak_bytes - self.bound_bytes
 
 
+def check_search(name: str) -> None:
+    """Raise UnknownNameError when there is no such search."""
+    if name not in SEARCHES:
+        raise unknown_name("search", name, SEARCHES)
+
+
 class GroupSearch(Protocol):
     """A search for a group of buffers; `ExactSearch` says what each part means."""
 
@@ -101,8 +107,7 @@ def plan_addresses(
     proven. Raises UnknownNameError for the search, InvalidValueError for a capacity that is negative or above 2^53,
     MissingExtraError.
     """
-    if search not in SEARCHES:
-        raise unknown_name("search", search, SEARCHES)
+    check_search(search)
     if capacity_bytes is not None and not 0 <= capacity_bytes <= LARGEST_COUNT:
         raise InvalidValueError(
             "", found=f"a capacity of {capacity_bytes} bytes", expected="from 0 to 2^53"
@@ -137,7 +142,9 @@ class _Planning:
 
     def run(self, search: str) -> None:
         """Plan all groups by greedy orders and, unless the search is that alone, those that it leaves too high."""
-        peaks = [self._place_greedily(group, only_first=search == "exact") for group in self._groups]
+        peaks = [
+            self._place_greedily(group, only_first=search == "exact") for group in self._groups
+        ]
         if search == "greedy" or self._is_ruled_out():
             return
         high = sorted(
@@ -169,9 +176,7 @@ class _Planning:
                 break
         return best or 0
 
-    def _search(
-        self, group: Counts, search: str, done: int, left_s: float
-    ) -> int:
+    def _search(self, group: Counts, search: str, done: int, left_s: float) -> int:
         """Search for a better plan of the group for so many seconds; its height [bytes].
 
         done: a height that the whole has anyway [bytes].
