@@ -1,8 +1,7 @@
 """The depth-first search for addresses: a valley of the skyline is filled, or given up, at every step.
 
-Plain Python that numba compiles as it stands (`address_sections` does so): whole numbers, loops, and indexing that
-lists and arrays share. All of it is in this file, by whose date numba knows whether what it kept is still right.
-docs/addresses.md has the algorithm in words.
+docs/addresses.md says it in words. Plain Python that numba compiles as it stands (`address_sections` does so): loops
+and indexing, on lists or arrays. All of it is in this file, by whose date numba knows whether what it kept is right.
 """
 
 from __future__ import annotations

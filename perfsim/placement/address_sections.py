@@ -96,9 +96,9 @@ class Sections:
             problem, state = self._problem, self._state()
             ordering: tuple[Any, Any] = keys, weights
             if run is not search:
-                problem = Problem(*(np.array(each, dtype=np.int64) for each in problem))
-                state = State(*map(np.array, state))
-                ordering = np.array(keys), np.array(weights)
+                problem = Problem(*map(_array, problem))
+                state = State(*map(_array, state))
+                ordering = _array(keys), _array(weights)
             answer = run(problem, state, *ordering, fit, capacity, node_limit)
             weights[:] = [float(each) for each in ordering[1]]
             if answer != TOO_DEEP:
@@ -155,3 +155,9 @@ def spans(buffers: Buffers) -> tuple[Counts, Counts]:
     return before[np.searchsorted(times, buffers.lower)], before[
         np.searchsorted(times, buffers.upper)
     ]
+
+
+def _array(values: list[Any]) -> np.ndarray[Any, Any]:
+    """The array that numba was compiled for: 64 bits, whole numbers also where there are none."""
+    is_float = bool(values) and isinstance(values[0], float)
+    return np.array(values, dtype=np.float64 if is_float else np.int64)
