@@ -13,7 +13,7 @@ from pathlib import Path
 from perfsim import Program, load_network, lower
 from perfsim.catalog import bundled_networks
 from perfsim.placement.address_buffers import Buffers, make_buffers
-from perfsim.placement.address_sections import compiled_search
+from perfsim.placement.address_sections import has_numba
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.program import Kind
 
@@ -35,7 +35,7 @@ KINDS = (
 def main() -> None:
     """Print every figure, a line each."""
     start_s = time.perf_counter()
-    by = "plain Python" if compiled_search() is None else "numba"
+    by = "numba" if has_numba() else "plain Python"
     print(f"{'instance':<28}{'seconds':>9}{'nodes':>9}{'height':>11}   MiniMalloc [s]   ({by})")
     for path in sorted(INSTANCES.glob(f"?.{CAPACITY}.csv")):
         show(path.name, plan_addresses(_read(path), CAPACITY), MINIMALLOC_S)

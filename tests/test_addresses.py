@@ -34,7 +34,7 @@ INSTANCES = sorted(path.name for path in ALLOCATION.glob("?.1048576.csv"))
 @pytest.fixture
 def plain(monkeypatch):
     """As without numba."""
-    monkeypatch.setattr(address_exact, "compiled_search", lambda: None)
+    monkeypatch.setattr(address_exact, "has_numba", lambda: False)
 
 
 def read(name: str) -> Buffers:

@@ -85,7 +85,7 @@ def test_what_cannot_fit_has_status_1_and_no_offsets(perfsim_cli):
 
 
 def test_what_is_not_found_in_the_time_says_so(perfsim_cli, monkeypatch):
-    monkeypatch.setattr(address_exact, "compiled_search", lambda: None)
+    monkeypatch.setattr(address_exact, "has_numba", lambda: False)
     run = perfsim_cli("plan", HARD, "--capacity", "1MiB", "--time-limit", "10ms")
     assert run.status == 1
     assert "whether there is one is not known" in run.err
@@ -216,12 +216,15 @@ def test_a_search_without_its_library_says_what_to_install(perfsim_cli, monkeypa
     assert "pip install 'perfsim[solver]'" in run.err
 
 
-def test_what_a_greedy_order_solves_loads_no_solver():
+@pytest.mark.parametrize("search", ["auto", "exact"])
+def test_what_is_easy_loads_no_solver(search, write):
     """The start-up time: numba alone takes longer to load than perfsim to plan."""
+    rows = (f"{name},{','.join(map(str, row))}\n" for name, row in KNOT.items())
+    file = write("b.csv", HEAD + "".join(rows))
     code = (
         "import sys; from perfsim.cli import main\n"
-        f"status = main(['plan', {EXAMPLE!r}, '--capacity', '12', '--quiet'])\n"
-        "assert status == 0\n"
+        f"status = main(['plan', {file!r}, '--capacity', '4', '--search', {search!r}, '--quiet'])\n"
+        "assert status == 1\n"
         "assert not {'numba', 'scipy', 'ortools', 'pandas', 'networkx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

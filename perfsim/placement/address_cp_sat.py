@@ -84,7 +84,11 @@ class CpSatSearch:
             values = [start if isinstance(start, int) else solver.value(start) for start in starts]
             self.offsets = unit * np.array(values, dtype=np.int64)
             self.peak = height(buffers, self.offsets)
+            if least is not None:
+                bound = unit * round(solver.best_objective_bound)
+                if (
+                    bound > least or least <= self.bound
+                ):  # else the model's limit may be all that it says
+                    self.bound = max(self.bound, bound)
         if answer == self._library.INFEASIBLE:
             self.bound = max(self.bound, unit * (room + 1))
-        elif least is not None and answer != self._library.MODEL_INVALID:
-            self.bound = max(self.bound, unit * round(solver.best_objective_bound))

@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsim.placement.address_buffers import Buffers, by_contention, height
 from perfsim.placement.address_search import EXHAUSTED, FOUND, search
-from perfsim.placement.address_sections import Sections, compiled_search
+from perfsim.placement.address_sections import Sections, compiled_search, has_numba
 from perfsim.placement.placement import Counts
 
 _FIRST_STEPS = 400_000  # of the first restart, in plain Python; numba takes longer to load
@@ -42,12 +42,13 @@ class ExactSearch:
         self._ranks = _ranks(buffers)
         self._weights = [[1.0] * self._sections.count for _ in self._ranks]
         self._restarts = 0
-        self._nodes_per_s = 0.0
+        self._has_numba = has_numba()
+        self._nodes_per_s = _STEPS_PER_S / self._sections.pairs  # a guess, then what was measured
         self._random = random.Random(0)
 
     def is_affordable(self, seconds: float) -> bool:
         """Whether one way down, a node for each buffer, can be expected to take less time than that."""
-        speed = _STEPS_PER_S if compiled_search() is None else _COMPILED_STEPS_PER_S
+        speed = _COMPILED_STEPS_PER_S if self._has_numba else _STEPS_PER_S
         return bool(len(self._buffers) * self._sections.pairs < seconds * speed)
 
     def decide(self, capacity: int, deadline_s: float) -> None:
@@ -82,12 +83,16 @@ class ExactSearch:
             keys = [key + self._random.gauss(0.0, _NOISE * len(keys)) for key in keys]
         fit = 0.0 if self._restarts % 2 else float(len(keys))
         start_s = time.monotonic()
-        run, node_limit = compiled_search() or search, _RESTART_NODES * len(keys) * luby(turn + 1)
+        pairs = self._sections.pairs
+        run, node_limit = search, _RESTART_NODES * len(keys) * luby(turn + 1)
         if not self._restarts:
-            run, node_limit = search, max(20, _FIRST_STEPS // self._sections.pairs)
-        elif self._restarts > 2:  # the speed is known
-            left_s = max(0.0, deadline_s - start_s)
-            node_limit = min(node_limit, 20 + int(self._nodes_per_s * left_s))
+            node_limit = max(1, _FIRST_STEPS // pairs)
+        elif self._has_numba:
+            run = compiled_search()
+            if self._restarts == 1:
+                self._nodes_per_s = _COMPILED_STEPS_PER_S / pairs
+        left_s = max(0.0, deadline_s - start_s)
+        node_limit = min(node_limit, 1 + int(self._nodes_per_s * left_s))
         unit = self._sections.unit
         answer, offsets, nodes = self._sections.search(
             run, keys, self._weights[order], fit, capacity // unit, node_limit

@@ -32,11 +32,14 @@ _PARTS = (
 )
 
 
+def has_numba() -> bool:
+    """Whether numba is installed; it is not loaded for that."""
+    return find_spec("numba") is not None
+
+
 @cache
-def compiled_search() -> Search | None:
-    """`address_search.search` as numba compiles it, kept on disk for later processes; None without numba."""
-    if find_spec("numba") is None:
-        return None
+def compiled_search() -> Search:
+    """`address_search.search` as numba compiles it, kept on disk for later processes."""
     from numba import njit
     from numba.extending import register_jitable
 
