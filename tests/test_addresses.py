@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ from perfsim.placement.address_buffers import (
     make_buffers,
     verify,
 )
+from perfsim.placement.address_cp_sat import CpSatSearch
 from perfsim.placement.address_exact import luby
-from perfsim.placement.address_search import search
+from perfsim.placement.address_search import EXHAUSTED, FOUND, search
 from perfsim.placement.address_sections import Sections, compiled_search
 from perfsim.placement.addresses import SEARCHES, plan_addresses
 from perfsim.program import Kind
@@ -92,8 +94,8 @@ def least_of_all_orders(buffers: Buffers) -> int:
     return best
 
 
-def packed(rng: random.Random, count: int, times: int, capacity: int) -> Buffers:
-    """Buffers that fill `times` x `capacity` without a hole: a rectangle cut in two again and again."""
+def cut_up(rng: random.Random, count: int, times: int, capacity: int) -> list[tuple[int, ...]]:
+    """A rectangle cut in two again and again: start, end, bottom, top of each piece."""
     pieces = [(0, times, 0, capacity)]
     while len(pieces) < count:
         areas = [(end - start) * (top - bottom) for start, end, bottom, top in pieces]
@@ -106,11 +108,13 @@ def packed(rng: random.Random, count: int, times: int, capacity: int) -> Buffers
             cut = rng.randrange(bottom + 1, top)
             pieces[index : index + 1] = [(start, end, bottom, cut), (start, end, cut, top)]
     rng.shuffle(pieces)
-    return make_buffers(
-        [piece[0] for piece in pieces],
-        [piece[1] for piece in pieces],
-        [piece[3] - piece[2] for piece in pieces],
-    )
+    return pieces
+
+
+def packed(rng: random.Random, count: int, times: int, capacity: int) -> Buffers:
+    """Buffers that fill `times` x `capacity` without a hole."""
+    start, end, bottom, top = map(np.array, zip(*cut_up(rng, count, times, capacity), strict=True))
+    return make_buffers(start, end, top - bottom)
 
 
 @pytest.mark.parametrize("constrained", [False, True], ids=["free", "aligned and fixed"])
@@ -149,6 +153,55 @@ def test_a_rectangle_that_was_cut_up_is_put_together(seed, plain):
     buffers = packed(random.Random(seed), 40, 30, 100)
     plan = plan_addresses(buffers, 100, time_limit_s=30)
     assert (plan.fits, plan.peak_bytes, plan.bound_bytes) == (True, 100, 100)
+
+
+def searched(buffers: Buffers, capacity: int, rng: random.Random, depth: int = 0) -> int:
+    """The answer of the search alone, to the end, in a random order; what it finds is checked."""
+    sections = Sections(buffers)
+    sections._depth = depth or sections._depth
+    keys = [float(rng.randrange(100)) for _ in range(len(buffers))]
+    answer, offsets, _ = sections.search(
+        search,
+        keys,
+        [1.0] * sections.count,
+        rng.choice((0.0, 50.0)),
+        capacity // sections.unit,
+        10**9,
+    )
+    if answer == FOUND:
+        bytes_ = sections.unit * np.array(offsets)
+        assert verify(buffers, bytes_) is None
+        assert (bytes_ + buffers.size).max() <= capacity
+    return answer
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_the_search_finds_what_is_there(seed):
+    """A cut rectangle with pieces left out, made smaller, shorter, equal or held in their places still fits."""
+    rng = random.Random(seed)
+    rows = []
+    for start, end, bottom, top in cut_up(rng, rng.randint(5, 12), 8, 12):
+        life = max(1, end - start - rng.choice((0, 0, 1)))
+        size = max(1, top - bottom - rng.choice((0, 0, 0, 1, 2)))
+        alignment = rng.choice([each for each in (1, 1, 2, 3, 4) if bottom % each == 0])
+        fixed = rng.choice((FREE, FREE, FREE, bottom))
+        if rng.random() < 0.9:
+            rows.append((start, start + life, size, alignment, fixed))
+    buffers = make_buffers(*zip(*rows, strict=True))
+    assert searched(buffers, 12, rng) == FOUND
+    assert searched(buffers, 12, rng, depth=2) == FOUND
+
+
+@pytest.mark.parametrize("constrained", [False, True], ids=["free", "aligned and fixed"])
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_the_search_rules_out_what_no_order_reaches(seed, constrained):
+    rng = random.Random(seed)
+    buffers = None
+    while buffers is None:
+        buffers = random_buffers(rng, rng.choice((2, 4, 5, 5)), constrained=constrained)
+    least = least_of_all_orders(buffers)
+    assert searched(buffers, least, rng) == FOUND
+    assert searched(buffers, least - 1, rng) == EXHAUSTED
 
 
 def test_the_public_instances_fit():
@@ -314,6 +367,20 @@ def test_the_live_bytes_are_shown_not_to_suffice(name, plain):
     plan = plan_addresses(buffers, search=name)
     assert (plan.peak_bytes, plan.bound_bytes) == (5, 5)
     assert plan_addresses(buffers, 4, search=name).is_ruled_out
+
+
+def test_cp_sat_shows_it_too():
+    pytest.importorskip("ortools")
+    buffers = make_buffers(*zip(*KNOT.values(), strict=True))
+    plan = plan_addresses(buffers, search="cp-sat")
+    assert (plan.peak_bytes, plan.bound_bytes) == (5, 5)
+    assert plan_addresses(buffers, 4, search="cp-sat").is_ruled_out
+    stacked = (
+        np.cumsum(buffers.size) - buffers.size
+    )  # so high that it is not enough to rule out what is below
+    found = CpSatSearch(buffers, stacked, 4)
+    found.minimise(4, time.monotonic() + 60)
+    assert (found.peak, found.bound) == (5, 5)
 
 
 def test_every_group_is_searched_and_the_whole_is_the_highest(plain):

@@ -86,9 +86,8 @@ class CpSatSearch:
             self.peak = height(buffers, self.offsets)
             if least is not None:
                 bound = unit * round(solver.best_objective_bound)
-                if (
-                    bound > least or least <= self.bound
-                ):  # else the model's limit may be all that it says
+                # at `least` it may be no more than what the model was told
+                if bound > least or least <= self.bound:
                     self.bound = max(self.bound, bound)
         if answer == self._library.INFEASIBLE:
             self.bound = max(self.bound, unit * (room + 1))

@@ -15,43 +15,42 @@ FOUND, LIMIT, EXHAUSTED, TOO_DEEP = 1, 0, -1, -2
 _NONE_LEFT, _CONSISTENT = -2, -1
 
 
-def find_earliest(problem: Problem, state: State) -> int:
-    """Fill `earliest` and `crossing`; returns a section in which a fixed buffer finds no room, or -1."""
+def find_earliest(problem: Problem, state: State) -> None:
+    """Fill `earliest` and `crossing`.
+
+    No floor is above a fixed buffer to come: what would reach into it starts above it, and it alone can lie at its
+    level.
+    """
     first, last, size, fixed = problem.first, problem.last, problem.size, problem.fixed
     placed, earliest, floor, crossing = state.placed, state.earliest, state.floor, state.crossing
-    blocked = _CONSISTENT
     for section in range(len(floor)):
         crossing[section] = 0
     for buffer in range(len(first)):
         if placed[buffer]:
             continue
         start, end, alignment = first[buffer], last[buffer], problem.alignment[buffer]
-        offset, highest = floor[start], start
+        offset = floor[start]
         for section in range(start + 1, end):
             crossing[section] += 1
-            if floor[section] > offset:
-                offset, highest = floor[section], section
+            offset = max(offset, floor[section])
         if fixed[buffer] >= 0:
-            if offset > fixed[buffer]:
-                blocked = highest
-            offset = fixed[buffer]
-        else:
-            before = problem.twin[buffer]
-            if before >= 0 and not placed[before]:
-                offset = max(offset, earliest[before] + size[before])
-            offset += -offset % alignment
-            for other in problem.fixed_order:
-                if (
-                    not placed[other]
-                    and first[other] < end
-                    and start < last[other]
-                    and offset < fixed[other] + size[other]
-                    and fixed[other] < offset + size[buffer]
-                ):
-                    offset = fixed[other] + size[other]
-                    offset += -offset % alignment
+            earliest[buffer] = fixed[buffer]
+            continue
+        before = problem.twin[buffer]
+        if before >= 0 and not placed[before]:
+            offset = max(offset, earliest[before] + size[before])
+        offset += -offset % alignment
+        for other in problem.fixed_order:
+            if (
+                not placed[other]
+                and first[other] < end
+                and start < last[other]
+                and offset < fixed[other] + size[other]
+                and fixed[other] < offset + size[buffer]
+            ):
+                offset = fixed[other] + size[other]
+                offset += -offset % alignment
         earliest[buffer] = offset
-    return blocked
 
 
 def sort_queue(state: State) -> None:
@@ -153,9 +152,6 @@ def list_options(
             continue
         if first[buffer] > section or last[buffer] <= section:
             continue
-        if problem.fixed[buffer] >= 0:
-            stack[begin] = buffer
-            return begin + 1
         rank = key[buffer]
         top = height + problem.size[buffer]
         if first[buffer] == start:
@@ -296,10 +292,9 @@ def search(
             return LIMIT
         if depth + 1 >= len(state.frame_section) or begin + len(problem.first) > len(state.stack):
             return TOO_DEEP
-        section = find_earliest(problem, state)
-        if section < 0:
-            sort_queue(state)
-            section = infer_levels(problem, state, capacity)
+        find_earliest(problem, state)
+        sort_queue(state)
+        section = infer_levels(problem, state, capacity)
         if section == _NONE_LEFT:
             return FOUND
         if section == _CONSISTENT:
