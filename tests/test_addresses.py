@@ -175,7 +175,7 @@ def searched(buffers: Buffers, capacity: int, rng: random.Random, depth: int = 0
     return answer
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(200))
 def test_the_search_finds_what_is_there(seed):
     """A cut rectangle with pieces left out, made smaller, shorter, equal or held in their places still fits."""
     rng = random.Random(seed)

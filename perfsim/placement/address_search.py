@@ -1,7 +1,7 @@
 """The depth-first search for addresses: a valley of the skyline is filled, or given up, at every step.
 
 docs/addresses.md says it in words. Plain Python that numba compiles as it stands (`address_sections` does so): loops
-and indexing, on lists or arrays. All of it is in this file, by whose date numba knows whether what it kept is right.
+and indexing, on lists or arrays. All of it is in this file, by which numba knows whether what it kept is still right.
 """
 
 from __future__ import annotations
