@@ -221,14 +221,17 @@ def size_bytes(text: str, option: str) -> int:
 
 def limit_seconds(arguments: argparse.Namespace) -> float | None:
     """The value of --max-time in seconds."""
-    if arguments.max_time is None:
-        return None
+    return None if arguments.max_time is None else seconds(arguments.max_time, "--max-time")
+
+
+def seconds(text: str, option: str) -> float:
+    """The value of an option that is a time, in seconds."""
     from perfsim.hardware.units import parse_seconds
 
     try:
-        return parse_seconds(arguments.max_time)
+        return parse_seconds(text)
     except InputError as error:
-        raise error.at(file="--max-time") from None
+        raise error.at(file=option) from None
 
 
 def report_slow(result: Result, limit_s: float | None) -> bool:
