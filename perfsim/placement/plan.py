@@ -156,6 +156,7 @@ class _Filling:
         occupied = choice.spans.bytes_in_use(program) + int(self._kept.sum())
         self._free = sram_bytes - occupied
         self._rows = self._per_layer(np.where(external, streams.row_bytes, 0))
+        self._passing = external | (is_weight & (self._kept == 0))
         self._mask = np.where(self._weights > 0, streams.weight_bit, 0)
         np.bitwise_or.at(self._mask, touches.layer, np.where(external, streams.operand_bit, 0))
         self._fill()
@@ -169,7 +170,8 @@ class _Filling:
         copies = 2 if self._double_buffered else 1
         without_weights = self._mask & ~streams.weight_bit
         beside = copies * streams.least_bytes[layers, without_weights] + self._rows
-        once = copies * streams.least_bytes[layers, self._mask] + self._rows
+        once = copies * streams.least_bytes[layers, self._mask]
+        once += self._per_layer(np.where(self._passing, streams.row_bytes, 0))
         self._whole = self._free >= beside + self._weights
         self._tiles = np.where(self._whole, beside, np.minimum(once, self._free))
         tight = np.flatnonzero(~self._whole & (self._free < once)).tolist()
@@ -183,7 +185,7 @@ class _Filling:
     def _check_room(self, position: int) -> None:
         """Raises unless there is a byte for each tensor that passes through."""
         here = self._touches.layer == position
-        passing = int(np.count_nonzero((self._reads + self._writes)[here]))
+        passing = int(np.count_nonzero(self._passing & here))
         if self._free[position] < passing:
             raise self._too_small(position, passing)
 
@@ -200,19 +202,19 @@ class _Filling:
         self.tilings[position] = tiling
         self._tiles[position] = tiling.buffer_bytes
         for number, indices in enumerate(operands.touches):
-            if not external[number]:
-                continue
-            whole = operands.bytes[number]
+            whole = operands.bytes[number] if external[number] else 0
             again = tiling.read_bytes[number] + tiling.write_bytes[number] - whole
-            if number == operands.weight:
+            if number == _OUTPUT:
+                (output,) = indices  # its partial sums move even where it lies inside itself
+                self._reads[output] += tiling.read_bytes[number]
+                self._writes[output] += tiling.write_bytes[number] - whole
+            elif not external[number]:
+                continue
+            elif number == operands.weight:
                 weights = np.flatnonzero(
                     (self._touches.layer == position) & self._touches.is_weight
                 )
                 self._reads[weights[0]] += again
-            elif number == _OUTPUT:
-                (output,) = indices
-                self._reads[output] += tiling.read_bytes[number]
-                self._writes[output] += tiling.write_bytes[number] - whole
             else:
                 self._reads[indices[0]] += again
 
