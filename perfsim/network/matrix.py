@@ -196,7 +196,8 @@ class Attention(Operator):
 
         query, key, value = inputs[:3]
         heads = self._shared_heads
-        # Keys and values may be shared by different numbers of heads: the values' heads are those that follow each other.
+        if key[:-2] != value[:-2]:
+            return None  # runs of keys and runs of values are not those of the same queries
         groups = math.prod(key[:-2]) * heads
         queries = math.prod(query[:-1]) * self.heads // groups
         return attention(queries, key[-2], key[-1] // heads, value[-1] // heads, groups)

@@ -1,7 +1,7 @@
 """The loops of a layer of the matrix unit, as counts without a machine: what tiling works on.
 
 A convolution, a product of matrices and attention are one thing here: loops, each with a number of steps, and three
-operands that depend on some of the loops. Loops over a kernel's taps are never split and lie in the depth of the weights.
+operands that depend on some of the loops. Loops over a kernel's taps are never cut: they are the depth of the weights.
 """
 
 from __future__ import annotations
@@ -115,11 +115,10 @@ class Nest:
             extents |= {name: axis.input for name, axis in self.axis.items()}
         return self.groups * operand.depth * math.prod(extents[loop] for loop in operand.loops)
 
-    def named(self, *names: str) -> Nest:
+    def named(self, first: str, second: str, result: str) -> Nest:
         """The same loops with other names for the operands."""
-        renamed = tuple(
-            replace(operand, name=name) for operand, name in zip(self.operands, names, strict=True)
-        )
+        one, two, three = self.operands
+        renamed = (replace(one, name=first), replace(two, name=second), replace(three, name=result))
         return replace(self, operands=renamed)
 
 

@@ -34,9 +34,13 @@ class Accumulate:
     )
 
     def place(
-        self, program: Program, sram_bytes: int, *, double_buffered: bool = False
+        self,
+        program: Program,
+        sram_bytes: int,
+        *,
+        double_buffered: bool = False,  # noqa: ARG002 - the rule knows no tiles
     ) -> Placement:
-        """The placement of `program` under the published rule, on `sram_bytes`; it knows no tiles."""
+        """The placement of `program` under the published rule, on `sram_bytes`."""
         walk = _Walk(program, sram_bytes)
         for position in range(len(program.layers)):
             walk.step(position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import compress, product
+from itertools import compress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from perfsim.program import Layer, Program
 
 Three: TypeAlias = tuple[bool, bool, bool]
-ALL: Three = (True, True, True)
+
+
+def flags(number: int) -> Three:
+    """Which operands a choice of external ones has, from its number."""
+    return bool(number & 1), bool(number & 2), bool(number & 4)
+
+
+_CHOICES = tuple(map(flags, range(8)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def _assigned(
     count = len(reads)
     touch = {int(tensor_of[start + at]): start + at for at in range(count)}
     output = (start + count,)
-    first, second, last = (each.name for each in nest.operands)
+    second = nest.operands[1].name
     if len(layer.writes) != 1 or not reads:
         return None
     written = program.tensors[layer.writes[0]].bits
@@ -105,17 +112,16 @@ def _least_bytes(nest: Nest, bits: tuple[int, int, int]) -> tuple[int, ...]:
     from perfsim.placement.tiling import floor_buffer_bytes
 
     whole = _sizes(nest, bits)
-    alone = {
-        external: floor_buffer_bytes(nest, bits, external)
-        for external in product((False, True), repeat=3)
-    }
+    alone = {external: floor_buffer_bytes(nest, bits, external) for external in _CHOICES}
     least = []
-    for number in range(8):
-        external = flags(number)
+    for external in _CHOICES:
         candidates = []
-        for held in product((False, True), repeat=3):
+        for held in _CHOICES:
             if all(out or not holds for out, holds in zip(external, held, strict=True)):
-                rest = tuple(out and not holds for out, holds in zip(external, held, strict=True))
+                first, second, last = (
+                    out and not holds for out, holds in zip(external, held, strict=True)
+                )
+                rest = (first, second, last)
                 candidates.append(alone[rest] + sum(compress(whole, held)))
         least.append(min(candidates))
     return tuple(least)
@@ -127,8 +133,3 @@ def _sizes(nest: Nest, bits: tuple[int, int, int]) -> tuple[int, int, int]:
         for operand, width in zip(nest.operands, bits, strict=True)
     )
     return first, second, last
-
-
-def flags(number: int) -> Three:
-    """Which operands a choice of external ones has, from its number."""
-    return bool(number & 1), bool(number & 2), bool(number & 4)

@@ -41,7 +41,7 @@ class Spans:
         changes = np.zeros(len(program.layers) + 1, dtype=np.int64)
         np.add.at(changes, self.first, sizes)
         np.subtract.at(changes, self.last + 1, sizes)
-        return np.cumsum(changes)[:-1]
+        return np.asarray(np.cumsum(changes)[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +261,7 @@ class _Filling:
         room = np.where(self._whole, self._weights, spare)  # for them while their own layer runs
         prefetch = np.zeros_like(spare)
         prefetch[1:] = np.minimum(np.minimum(self._weights[1:], spare[:-1]), room[1:])
-        return prefetch
+        return np.asarray(prefetch)
 
 
 _OUTPUT = 2  # the operand that a nest writes

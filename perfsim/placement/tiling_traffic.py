@@ -57,8 +57,13 @@ class Tiles:
 
     def shaped(self, shape: tuple[int, ...]) -> Tiles:
         """The same with arrays of another shape, to broadcast against those of other loops."""
-        arrays = (self.sizes, self.counts, self.spans, self.fetched)
-        return Tiles(*(array.reshape(shape) for array in arrays), self.extent)
+        return Tiles(
+            self.sizes.reshape(shape),
+            self.counts.reshape(shape),
+            self.spans.reshape(shape),
+            self.fetched.reshape(shape),
+            self.extent,
+        )
 
 
 def tiles(nest: Nest, loop: str, sizes: Iterable[int]) -> Tiles:
@@ -135,22 +140,20 @@ def moved(nest: Nest, layout: Layout, order: tuple[str, ...], cut: Mapping[str, 
     )
     in_read = weight_read = nothing
     if in_external:
-        again, _ = _again(order, read_in.loops, cut)
-        in_read = _bytes(nest.groups * again * _input_fetched(nest, order, cut), layout.bits[0])
+        passes = nest.groups * _passes(order, read_in.loops, cut)
+        in_read = _bytes(passes * _input_fetched(nest, order, cut), layout.bits[0])
     if weight_external:
-        again, _ = _again(order, read_weight.loops, cut)
-        weight_read = _bytes(again * nest.elements(read_weight), layout.bits[1])
-    _, leaves = _again(order, output.loops, cut)
+        passes = _passes(order, read_weight.loops, cut)
+        weight_read = _bytes(passes * nest.elements(read_weight), layout.bits[1])
     elements = nest.elements(output)
-    partial = np.where(leaves, cut[INPUT_CHANNELS].counts - 1, 0) * _bytes(elements, partial_bits)
+    # The last pass writes the output, each one before it writes partial sums, which the next one reads.
+    partial = (_passes(order, output.loops, cut) - 1) * _bytes(elements, partial_bits)
     final = _bytes(elements, final_bits) if out_external else 0
     return Moved(buffers, (in_read, weight_read, partial), (nothing, nothing, partial + final))
 
 
-def _again(
-    order: tuple[str, ...], own: tuple[str, ...], cut: Mapping[str, Tiles]
-) -> tuple[Counts, Counts]:
-    """How often all tiles of an operand pass, and whether a loop of others makes them pass more than once.
+def _passes(order: tuple[str, ...], own: tuple[str, ...], cut: Mapping[str, Tiles]) -> Counts:
+    """How often all tiles of an operand pass.
 
     A loop that is not its own lets its tiles pass again when a loop of its own moves inside it.
     """
@@ -162,7 +165,7 @@ def _again(
             own_moves = own_moves | (counts > 1)
         else:
             passes = passes * np.where(own_moves, counts, 1)
-    return passes, passes > 1
+    return passes
 
 
 def _input_fetched(nest: Nest, order: tuple[str, ...], cut: Mapping[str, Tiles]) -> Counts:
