@@ -43,6 +43,7 @@ HOMES = {
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},
     "pyarrow": {"report.sheet"},
+    "scipy": {"placement.optimal_solver"},
     "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",

@@ -1,0 +1,138 @@
+"""The plan of residency that moves least: a mixed-integer programme, solved by HiGHS (docs/model.md).
+
+What may change from layer to layer: a feature map may leave internal memory in mid-life and come back, and a layer may
+run in tiles that move more so that others keep what they need. Nothing is written twice. Weights are streamed in once
+per inference.
+
+The placement carries a lower bound on what any such plan moves. Where the time ran out it is the best plan that was
+found; it never moves more than that of `liveness`, from which the search starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from perfsim.placement.liveness import Liveness, reasons
+from perfsim.placement.optimal_model import Model
+from perfsim.placement.optimal_needs import Needs
+from perfsim.placement.optimal_plan import Lives, Plan, choice_of, plan_of
+from perfsim.placement.placement import Placement
+from perfsim.placement.plan import in_use, placement_of
+
+if TYPE_CHECKING:
+    from perfsim.placement.optimal_solver import Part
+    from perfsim.program import Program
+
+
+class Optimal:
+    """Least traffic, spills in mid-life included.
+
+    time_limit_s: how long the solver may search [s].
+    """
+
+    name = "optimal"
+    rule = "the plan that moves least, spills in mid-life included (a mixed-integer programme)"
+
+    def __init__(self, time_limit_s: float = 30.0) -> None:
+        self.time_limit_s = time_limit_s
+
+    def place(
+        self, program: Program, sram_bytes: int, *, double_buffered: bool = False
+    ) -> Placement:
+        """The placement of `program` in `sram_bytes`; raises MemoryTooSmallError."""
+        from perfsim.placement.optimal_solver import solve
+
+        start = Liveness().place(program, sram_bytes, double_buffered=double_buffered)
+        lives, needs = Lives(program), Needs(program, double_buffered=double_buffered)
+        plan = plan_of(lives, needs, sram_bytes, start.internal & lives.is_map & (lives.next >= 0))
+        if plan is None:
+            raise RuntimeError("internal error: the plan of 'liveness' breaks a rule of 'optimal'")
+        model = Model(lives, needs, sram_bytes)
+        parts = solve(model, self.time_limit_s)
+        plan = _best(lives, needs, sram_bytes, plan, parts)
+        choice = choice_of(lives, plan)
+        placement = placement_of(
+            program, choice, sram_bytes, self.name, double_buffered=double_buffered
+        )
+        moved = _moved(placement)
+        if moved != plan.traffic_bytes:
+            raise RuntimeError(
+                f"internal error: the plan moves {plan.traffic_bytes:,} bytes, its placement {moved:,}"
+            )
+        bound = model.constant + sum(part.bound for part in parts)
+        return replace(placement, lower_bound_bytes=min(bound, moved))
+
+    def in_use(
+        self, program: Program, placement: Placement, position: int
+    ) -> list[tuple[str, int]]:
+        """The feature maps that are kept at the layer at `position`, its weights if internal, and tiles."""
+        return in_use(program, placement, position)
+
+    def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
+        """What the plan does with each tensor of the layer at `position`, and how good the plan is."""
+        return [
+            *reasons(program, placement, position, _Story(program, placement).of_map),
+            f"all layers move {_moved(placement):,} bytes; no plan moves less than {placement.lower_bound_bytes:,}",
+        ]
+
+
+def _moved(placement: Placement) -> int:
+    return int(placement.ddr_read_bytes.sum() + placement.ddr_write_bytes.sum())
+
+
+def _best(lives: Lives, needs: Needs, sram_bytes: int, start: Plan, parts: list[Part]) -> Plan:
+    """The best plan of `start` and of what the solver found: all that is proven at once, the rest part by part."""
+    best = start
+    proven = [part for part in parts if part.is_proven]
+    for changed in (proven, *([part] for part in parts if not part.is_proven)):
+        kept = best.kept.copy()
+        for part in changed:
+            if part.kept is not None:
+                kept[part.gaps] = part.kept
+        plan = plan_of(lives, needs, sram_bytes, kept)
+        # A plan that the solver's tolerances let through may not fit.
+        if plan is not None and plan.traffic_bytes < best.traffic_bytes:
+            best = plan
+    return best
+
+
+class _Story:
+    """What happens to each feature map, read from a placement."""
+
+    def __init__(self, program: Program, placement: Placement) -> None:
+        self._lives, self._program = Lives(program), program
+        self._internal, self._spans = placement.internal, placement.spans
+
+    def of_map(self, touch: int) -> str:
+        """What happens to the tensor of one touch before and after its layer."""
+        lives = self._lives
+        before, after = int(lives.previous[touch]), int(lives.next[touch])
+        if lives.touches.is_write[touch]:
+            start = "made here"
+        elif before < 0:
+            start = "read here first"
+        elif self._is_kept(before):
+            start = f"kept since '{self._layer(before)}'"
+        else:
+            start = f"not kept since '{self._layer(before)}'"
+        if after < 0:
+            return f"{start}, not used again"
+        if self._is_kept(touch):
+            return f"{start}, kept for '{self._layer(after)}'"
+        return f"{start}, not kept for '{self._layer(after)}', the next to use it"
+
+    def _layer(self, touch: int) -> str:
+        return self._program.layers[int(self._lives.touches.layer[touch])].name
+
+    def _is_kept(self, touch: int) -> bool:
+        """Whether the tensor stays from this touch to the next one."""
+        lives, spans = self._lives, self._spans
+        after = lives.next[touch]
+        if spans is None or not (self._internal[touch] and self._internal[after]):
+            return False
+        first, last = lives.touches.layer[touch], lives.touches.layer[after]
+        covers = (
+            (spans.buffer == lives.buffer[touch]) & (spans.first <= first) & (last <= spans.last)
+        )
+        return bool(covers.any())
