@@ -1,8 +1,8 @@
 """The mixed-integer programme of the residency that moves least; docs/model.md writes it down.
 
-Variables, all between 0 and 1 and only `keep` integer: with these given, the rest is whole in the best solution.
+Variables, all between 0 and 1; with `keep` whole, the others are whole in the best solution:
 
-    keep   a value stays in internal memory from one touch to the next
+    keep   a value stays in internal memory from one touch to the next; whole
     write  a value is written to external memory
     here   a part or the output of a joined concatenation is in internal memory there
     state  what a layer has in internal memory at most: one of the sets that fit and that no larger set beats
@@ -21,7 +21,6 @@ import numpy as np
 
 from perfsim.placement.optimal_needs import INFEASIBLE
 from perfsim.placement.placement import Counts, Flags
-from perfsim.placement.plan import streams_of
 
 if TYPE_CHECKING:
     from perfsim.placement.optimal_needs import Needs
@@ -58,8 +57,8 @@ class Model:
 
     Attributes:
         cost: bytes that each variable moves, shape (variables,).
-        is_keep: whether it is one of the integer variables.
         gap: of each variable that keeps, the touch that it begins at; else -1.
+        is_whole: whether a variable must be whole.
         constant: bytes that move in any case.
         rows: what must hold.
     """
@@ -68,6 +67,7 @@ class Model:
         self._lives, self._needs, self._sram_bytes = lives, needs, sram_bytes
         self._cost: list[int] = []
         self._gap: list[int] = []
+        self._tilings: list[int] = []  # variables that choose one of several tilings
         self.rows = Rows()
         touches, sizes = lives.touches, lives.buffers.bytes
         fits = lives.is_map & (sizes[lives.buffer] <= sram_bytes)
@@ -82,7 +82,8 @@ class Model:
         self._values()
         self.cost = np.array(self._cost, dtype=np.int64)
         self.gap = np.array(self._gap, dtype=np.int64)
-        self.is_keep = self.gap >= 0
+        self.is_whole = self.gap >= 0
+        self.is_whole[self._tilings] = True
 
     def _variable(self, cost: int, gap: int = -1) -> int:
         self._cost.append(cost)
@@ -195,6 +196,7 @@ class Model:
             for memory, beyond in zip(*needs.steps(position, mask), strict=True):
                 if memory <= self._sram_bytes:
                     states.append((self._variable(int(beyond)), member))
+                    self._tilings.append(states[-1][0])
                     terms.append((states[-1][0], -int(memory) / scale))
         self.rows.add(-1, terms)
         self.rows.add(1, [(variable, 1) for variable, _ in states])
@@ -242,7 +244,6 @@ class Model:
         if lives.joined[touch]:
             self._cost[self._here[touch]] += size
             terms.append((self._here[touch], -1.0))
-            self.rows.add(0, terms)
         else:
             self.constant += size
         if write is not None:

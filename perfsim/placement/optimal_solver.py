@@ -64,7 +64,7 @@ def _solve_part(
     model: Model, variables: Counts, rows: csr_array, least: Counts, time_limit_s: float
 ) -> Part:
     cost = model.cost[variables]
-    keep = model.is_keep[variables]
+    keep = model.gap[variables] >= 0
     gaps = model.gap[variables[keep]]
     lowest = int(np.minimum(cost, 0).sum())
     all_kept = keep.astype(float)
@@ -73,7 +73,7 @@ def _solve_part(
     unit = math.gcd(*cost.tolist()) or 1
     answer = milp(
         cost / unit,
-        integrality=keep.astype(int),
+        integrality=model.is_whole[variables].astype(int),
         bounds=Bounds(0, 1),
         constraints=LinearConstraint(rows, least, np.inf),
         options={"time_limit": max(time_limit_s, 0.01), "mip_rel_gap": 0.0},
