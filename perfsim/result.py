@@ -31,6 +31,8 @@ class Totals:
         total_s: the time of one inference [s]: the sum of the rows' `layer_s`.
         peak_sram_bytes: the most internal memory that any layer has in use.
         bound: what limits the layers that take most of the time.
+        steady_ddr_bytes, steady_s: data movement and time [s] of every further inference, which finds pinned weights
+            in place.
     """
 
     macs: int
@@ -46,6 +48,8 @@ class Totals:
     total_s: float
     peak_sram_bytes: int
     bound: str
+    steady_ddr_bytes: int
+    steady_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ class Result:
 
     Attributes:
         program, machine, placement, times: the values that led to it.
+        steady_times: those of every further inference.
         placement_policy, timing_policy: the policies that were used.
     """
 
@@ -61,6 +66,7 @@ class Result:
     machine: Machine
     placement: Placement = field(repr=False)
     times: LayerTimes = field(repr=False)
+    steady_times: LayerTimes = field(repr=False)
     placement_policy: PlacementPolicy = field(repr=False)
     timing_policy: TimingPolicy = field(repr=False)
 
@@ -115,6 +121,8 @@ class Result:
             total_s=float(fold(times.layer_s)),
             peak_sram_bytes=int(placement.sram_used_bytes.max()),
             bound=BOUNDS[by_bound.index(max(by_bound))],
+            steady_ddr_bytes=read + written - int(placement.kept_bytes.sum()),
+            steady_s=float(fold(self.steady_times.layer_s)),
         )
 
     def totals_record(self) -> dict[str, Any]:

@@ -49,10 +49,13 @@ def simulate(
     sram_bytes: Any = machine.sram_bytes
     program = lower(network)
     touches = touches_of(program)
-    placed = places.place(program, sram_bytes)
+    placed = places.place(program, sram_bytes, double_buffered=machine.double_buffered)
     ddr_bytes = placed.ddr_read_bytes + placed.ddr_write_bytes
-    layers = layer_times(ddr_bytes, touches.macs, touches.vector_ops, machine, times)
-    return Result(program, machine, placed, layers, places, times)
+    layers, steady = (
+        layer_times(moved, touches.macs, touches.vector_ops, machine, times)
+        for moved in (ddr_bytes, ddr_bytes - placed.kept_bytes)
+    )
+    return Result(program, machine, placed, layers, steady, places, times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,8 @@ def simulate_array(
     program: Program = lower(network)
     touches = touches_of(program)
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
-    placed = [places.place(program, int(size)) for size in sizes]
+    doubled = machines.double_buffered
+    placed = [places.place(program, int(size), double_buffered=doubled) for size in sizes]
     moved = np.stack([each.ddr_read_bytes + each.ddr_write_bytes for each in placed], axis=1)
     peaks = np.array([each.sram_used_bytes.max() for each in placed])
     names = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")

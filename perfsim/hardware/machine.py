@@ -33,6 +33,8 @@ class Machine:
         matrix_flops: peak of the matrix unit [FLOP/s; one multiply-accumulate is 2 FLOP].
         vector_flops: peak of the vector unit [operations/s].
         placement, timing: names of the policies that this machine uses unless a run says otherwise.
+        double_buffered: whether every tile that passes through internal memory has a second buffer, into which the next
+            one is read.
         places: where each key was read ("file:line"), for error messages.
 
     Raises InvalidValueError when a number is not above zero (NaN is not).
@@ -46,6 +48,7 @@ class Machine:
     placement: str = DEFAULT_PLACEMENT
     timing: str = DEFAULT_TIMING
     description: str = ""
+    double_buffered: bool = False
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

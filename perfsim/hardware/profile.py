@@ -47,6 +47,10 @@ class HardwareProfile(BaseModel):
     vector: Compute = Field(description="peak of the vector unit, such as '10 GFLOPS'")
     placement: Text = Field(DEFAULT_PLACEMENT, description="how this machine assigns memory")
     timing: Text = Field(DEFAULT_TIMING, description="what overlaps on this machine")
+    double_buffered: bool = Field(
+        False,
+        description="whether the next tile is read while one is worked on, into a second buffer",
+    )
     description: Text = Field("", description="one line about the machine")
     source: Text = Field("", description="where the numbers come from")
 
@@ -76,6 +80,7 @@ def read_machine(document: Document) -> Machine:
         placement=profile.placement,
         timing=profile.timing,
         description=profile.description,
+        double_buffered=profile.double_buffered,
         places=places,
     )
 

@@ -125,9 +125,9 @@ class _Eviction:
         self._resident = np.ones(len(buffers.bytes), dtype=bool)
         self._live = buffers.live_bytes(self._resident)
         self._mask = np.where(streams.weight_bytes > 0, streams.weight_bit, 0)
-        self._rows = np.zeros(self._layers, dtype=np.int64)
+        self._pieces = np.zeros(self._layers, dtype=np.int64)
         weights = touches.is_weight
-        np.add.at(self._rows, touches.layer[weights], streams.row_bytes[weights])
+        np.add.at(self._pieces, touches.layer[weights], streams.piece_bytes[weights])
         passing = np.flatnonzero(streams.streams)
         of = buffers.of[touches.tensor[passing]]
         order = np.argsort(of, kind="stable")
@@ -135,7 +135,7 @@ class _Eviction:
         passing = passing[order]
         self._touch_layer = touches.layer[passing]
         self._touch_bit = streams.operand_bit[passing]
-        self._touch_row = streams.row_bytes[passing]
+        self._touch_piece = streams.piece_bytes[passing]
 
     def thresholds(self) -> Thresholds:
         buffers = np.zeros(len(self._buffers.bytes), dtype=np.int64)
@@ -164,7 +164,7 @@ class _Eviction:
     def _need(self, layers: Counts) -> Counts:
         """Live bytes, and tiles with which all that is external moves once."""
         tiles = self._copies * self._least[layers, self._mask[layers]]
-        return np.asarray(self._live[layers] + tiles + self._rows[layers])
+        return np.asarray(self._live[layers] + tiles + self._pieces[layers])
 
     def _victim(self, peak: int) -> int | None:
         """The buffer that leaves first of those live at the layer `peak`."""
@@ -186,5 +186,5 @@ class _Eviction:
         touched = slice(int(self._bounds[buffer]), int(self._bounds[buffer + 1]))
         layers = self._touch_layer[touched]
         np.bitwise_or.at(self._mask, layers, self._touch_bit[touched])
-        np.add.at(self._rows, layers, self._touch_row[touched])
+        np.add.at(self._pieces, layers, self._touch_piece[touched])
         return np.arange(first, last + 1)

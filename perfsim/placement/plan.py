@@ -21,7 +21,7 @@ from perfsim.placement.placement import Counts, Flags, Moves, Placement, per_lay
 
 if TYPE_CHECKING:
     from perfsim.placement.tiling import Tiling
-    from perfsim.program import Layer, Program
+    from perfsim.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,9 @@ class Choice:
     pinned: Flags
 
 
+PIECE_BYTES = 64  # a burst of DDR
+
+
 @dataclass(frozen=True, eq=False)
 class Streams:
     """What passes through memory in parts, per program: arrays of shape (layers,) unless said.
@@ -70,7 +73,7 @@ class Streams:
     Attributes:
         streams: of shape (touches,): whether the touch moves unless it is resident (a joined concatenation's do not).
         operand_bit: of shape (touches,): 1, 2 or 4 for the operands of a layer with loops, else 0.
-        row_bytes: of shape (touches,): the innermost row of a tensor of a layer without loops: what it streams by.
+        piece_bytes: of shape (touches,): what a layer without loops holds of a tensor that passes through.
         least_bytes: of shape (layers, 8): `Operands.least_bytes`; 0 for layers without loops.
         weight_bit: of the operand that holds weights; 0 for none.
         weight_bytes: all weights of each layer.
@@ -78,7 +81,7 @@ class Streams:
 
     streams: Flags
     operand_bit: Counts
-    row_bytes: Counts
+    piece_bytes: Counts
     least_bytes: Counts
     weight_bit: Counts
     weight_bytes: Counts
@@ -97,32 +100,20 @@ def streams_of(program: Program) -> Streams:
         weight_bit[position] = 0 if each.weight is None else 1 << each.weight
         for number, indices in enumerate(each.touches):
             bit[list(indices)] = 1 << number
-    rows = [
-        -(-program.tensors[index].bits * width // 8)
-        for position, layer in enumerate(program.layers)
-        for index, width in ([] if layer.is_view else _rows(layer))
-    ]
     without_loops = np.ones(layers, dtype=bool)
     without_loops[list(operands)] = False
     return Streams(
         streams=~touches.is_weight & ~buffers_of(program).joined[touches.layer],
         operand_bit=bit,
-        row_bytes=np.where(without_loops[touches.layer], np.array(rows, dtype=np.int64), 0),
+        piece_bytes=np.where(
+            without_loops[touches.layer], np.minimum(touches.bytes, PIECE_BYTES), 0
+        ),
         least_bytes=least,
         weight_bit=weight_bit,
         weight_bytes=per_layer(
             touches.layer, np.where(touches.is_weight, touches.bytes, 0), layers
         ),
     )
-
-
-def _rows(layer: Layer) -> list[tuple[int, int]]:
-    """(tensor, elements of an innermost row) of a layer's touches, in their order; weights stream by the element."""
-    shapes = dict(zip(layer.reads, layer.input_shapes, strict=True))
-    rows = [(index, shape[-1] if shape else 1) for index, shape in shapes.items()]
-    outputs = zip(layer.writes, layer.output_shapes, strict=True)
-    rows += [(index, shape[-1] if shape else 1) for index, shape in outputs]
-    return rows + [(index, 1) for index in layer.weights]
 
 
 def placement_of(
@@ -155,7 +146,10 @@ class _Filling:
         self._weights = streams.weight_bytes - self._per_layer(self._kept)  # that come from outside
         occupied = choice.spans.bytes_in_use(program) + int(self._kept.sum())
         self._free = sram_bytes - occupied
-        self._rows = self._per_layer(np.where(external, streams.row_bytes, 0))
+        self._pieces = self._per_layer(np.where(external, streams.piece_bytes, 0))
+        self._weight_pieces = self._per_layer(
+            np.where(is_weight & (self._kept == 0), streams.piece_bytes, 0)
+        )
         self._passing = external | (is_weight & (self._kept == 0))
         self._mask = np.where(self._weights > 0, streams.weight_bit, 0)
         np.bitwise_or.at(self._mask, touches.layer, np.where(external, streams.operand_bit, 0))
@@ -169,9 +163,8 @@ class _Filling:
         streams, layers = self._streams, np.arange(self._touches.layers)
         copies = 2 if self._double_buffered else 1
         without_weights = self._mask & ~streams.weight_bit
-        beside = copies * streams.least_bytes[layers, without_weights] + self._rows
-        once = copies * streams.least_bytes[layers, self._mask]
-        once += self._per_layer(np.where(self._passing, streams.row_bytes, 0))
+        beside = copies * streams.least_bytes[layers, without_weights] + self._pieces
+        once = copies * streams.least_bytes[layers, self._mask] + self._pieces + self._weight_pieces
         self._whole = self._free >= beside + self._weights
         self._tiles = np.where(self._whole, beside, np.minimum(once, self._free))
         tight = np.flatnonzero(~self._whole & (self._free < once)).tolist()
@@ -256,11 +249,10 @@ class _Filling:
         )
 
     def _prefetch(self, held: Counts) -> Counts:
-        """Of each layer's weights, how much can come in while the layer before runs."""
+        """Of the weights that a layer holds as a whole, how much can come in while the layer before runs."""
         spare = np.maximum(self._free - held - self._tiles, 0)
-        room = np.where(self._whole, self._weights, spare)  # for them while their own layer runs
         prefetch = np.zeros_like(spare)
-        prefetch[1:] = np.minimum(np.minimum(self._weights[1:], spare[:-1]), room[1:])
+        prefetch[1:] = np.minimum(held[1:], spare[:-1])
         return np.asarray(prefetch)
 
 

@@ -94,6 +94,12 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         + (" (counted before the overflow)" if totals.peak_sram_bytes > machine.sram_bytes else ""),
         "where: input/weights/output while the layer runs, i in internal memory, e external",
     ]
+    if totals.steady_ddr_bytes < totals.ddr_bytes:
+        summary.insert(
+            1,
+            f"this is the first inference; every further one finds pinned weights in place: "
+            f"{duration(totals.steady_s)}, {amount(totals.steady_ddr_bytes, 'B')} over DDR",
+        )
     unpriced = f"{wrapped(result.program.unpriced, width)}\n\n" if result.program.unpriced else ""
     body = table(_columns(result.columns, totals.total_s), width, has_total=True)
     return (
