@@ -13,11 +13,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from perfsim.errors import MemoryTooSmallError
 from perfsim.placement.liveness import Liveness, reasons
 from perfsim.placement.optimal_model import Model
 from perfsim.placement.optimal_needs import Needs
 from perfsim.placement.optimal_plan import Lives, Plan, choice_of, plan_of
-from perfsim.placement.placement import Placement
+from perfsim.placement.placement import Flags, Placement
 from perfsim.placement.plan import in_use, placement_of
 
 if TYPE_CHECKING:
@@ -43,14 +46,19 @@ class Optimal:
         """The placement of `program` in `sram_bytes`; raises MemoryTooSmallError."""
         from perfsim.placement.optimal_solver import solve
 
-        start = Liveness().place(program, sram_bytes, double_buffered=double_buffered)
         lives, needs = Lives(program), Needs(program, double_buffered=double_buffered)
-        plan = plan_of(lives, needs, sram_bytes, start.internal & lives.is_map & (lives.next >= 0))
-        if plan is None:
-            raise RuntimeError("internal error: the plan of 'liveness' breaks a rule of 'optimal'")
         model = Model(lives, needs, sram_bytes)
         parts = solve(model, self.time_limit_s)
-        plan = _best(lives, needs, sram_bytes, plan, parts)
+        too_small: MemoryTooSmallError | None = None
+        kept = np.zeros(len(lives.is_map), dtype=bool)
+        try:
+            start = Liveness().place(program, sram_bytes, double_buffered=double_buffered)
+            kept = start.internal & lives.is_map & (lives.next >= 0)
+        except MemoryTooSmallError as error:
+            too_small = error  # what lies whole in memory may take less than the tiles in its place
+        plan = _best(lives, needs, sram_bytes, kept, parts)
+        if plan is None:
+            raise too_small or RuntimeError("internal error: the plan of 'liveness' does not fit")
         choice = choice_of(lives, plan)
         placement = placement_of(
             program, choice, sram_bytes, self.name, double_buffered=double_buffered
@@ -81,18 +89,20 @@ def _moved(placement: Placement) -> int:
     return int(placement.ddr_read_bytes.sum() + placement.ddr_write_bytes.sum())
 
 
-def _best(lives: Lives, needs: Needs, sram_bytes: int, start: Plan, parts: list[Part]) -> Plan:
+def _best(
+    lives: Lives, needs: Needs, sram_bytes: int, start: Flags, parts: list[Part]
+) -> Plan | None:
     """The best plan of `start` and of what the solver found: all that is proven at once, the rest part by part."""
-    best = start
+    best = plan_of(lives, needs, sram_bytes, start)
     proven = [part for part in parts if part.is_proven]
     for changed in (proven, *([part] for part in parts if not part.is_proven)):
-        kept = best.kept.copy()
+        kept = start.copy() if best is None else best.kept.copy()
         for part in changed:
             if part.kept is not None:
                 kept[part.gaps] = part.kept
         plan = plan_of(lives, needs, sram_bytes, kept)
         # A plan that the solver's tolerances let through may not fit.
-        if plan is not None and plan.traffic_bytes < best.traffic_bytes:
+        if plan is not None and (best is None or plan.traffic_bytes < best.traffic_bytes):
             best = plan
     return best
 
