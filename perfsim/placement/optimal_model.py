@@ -1,15 +1,15 @@
 """The mixed-integer programme of the residency that moves least; docs/model.md writes it down.
 
-Variables, all between 0 and 1; with `keep` whole, the others are whole in the best solution:
+Variables, all between 0 and 1. Only `keep` must be whole; the others then are so in the best solution.
 
-    keep   a value stays in internal memory from one touch to the next; whole
+    keep   a value stays in internal memory from one touch to the next
     write  a value is written to external memory
     here   a part or the output of a joined concatenation is in internal memory there
     state  what a layer has in internal memory at most: one of the sets that fit and that no larger set beats
 
 Sets instead of a row of sizes make the relaxation tighter, and leave no coefficient but 1 in the rows, so that
 tolerances of the solver are never bytes. Where a layer has too many candidates for a list of sets, there is a row of
-sizes (`_sizes_row`).
+sizes instead (`_sizes_row`), and which of its tilings a layer takes must be whole too.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ class Rows:
     coefficient: list[float] = field(default_factory=list)
 
     def add(self, least: float, terms: list[tuple[int, float]]) -> None:
-        """One more row; a term of `ONE` goes to the other side."""
-        for column, coefficient in terms:
-            if column == ONE:
-                least -= coefficient
-            else:
-                self.row.append(len(self.least))
-                self.column.append(column)
-                self.coefficient.append(coefficient)
+        """One more row, unless it holds anyway; a term of `ONE` goes to the other side."""
+        least -= sum(coefficient for column, coefficient in terms if column == ONE)
+        free = [term for term in terms if term[0] != ONE]
+        if sum(min(coefficient, 0) for _, coefficient in free) >= least:
+            return
+        for column, coefficient in free:
+            self.row.append(len(self.least))
+            self.column.append(column)
+            self.coefficient.append(coefficient)
         self.least.append(least)
 
 
@@ -142,8 +143,7 @@ class Model:
             self._allow(self._keep[gap], permits[int(lives.buffer[gap])])
 
     def _allow(self, variable: int, permits: list[int]) -> None:
-        if permits != [ONE]:
-            self.rows.add(0, [*((each, 1) for each in permits), (variable, -1)])
+        self.rows.add(0, [*((each, 1) for each in permits), (variable, -1)])
 
     def _states(self, position: int, here: list[int], others: list[int]) -> dict[int, list[int]]:
         """A variable for each set of touches and other buffers; returns those that permit each other buffer."""
@@ -224,7 +224,7 @@ class Model:
             write[value] = self._variable(size)
             if not lives.joined[touch]:
                 # What is not in memory when it is made streams out.
-                self._require([(write[value], 1), *((each, 1) for each in self._permits[touch])])
+                self.rows.add(1, [(write[value], 1), *((each, 1) for each in self._permits[touch])])
         for touch, parts in lives.parts.items():
             for part in parts:
                 if int(touches.tensor[part]) in write:
@@ -248,10 +248,6 @@ class Model:
             self.constant += size
         if write is not None:
             self.rows.add(0 if lives.joined[touch] else 1, [(write, 1.0), *terms])
-
-    def _require(self, terms: list[tuple[int, float]]) -> None:
-        if all(column != ONE for column, _ in terms):
-            self.rows.add(1, terms)
 
 
 def _unbeaten(excess: Counts, candidates: int) -> Flags:

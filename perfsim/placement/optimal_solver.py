@@ -37,19 +37,15 @@ class Part:
 
 def solve(model: Model, time_limit_s: float) -> list[Part]:
     """The parts of `model`, the small ones first; those left get equal shares of the time that is left."""
-    variables, rows = len(model.cost), model.rows
-    least = np.array(rows.least)
-    matrix = csr_array(
-        (np.array(rows.coefficient), (np.array(rows.row, int), np.array(rows.column, int))),
-        shape=(len(least), variables),
-    )
-    count, part_of = connected_components(abs(matrix).T @ abs(matrix), directed=False)
-    order = np.argsort(part_of, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(part_of, minlength=count))[:-1])
-    row_part = np.full(len(least), -1)
-    row_part[np.array(rows.row, int)] = part_of[np.array(rows.column, int)]
-    row_order = np.argsort(row_part, kind="stable")
-    row_groups = np.split(row_order, np.searchsorted(row_part[row_order], np.arange(1, count)))
+    rows, least = model.rows, np.array(model.rows.least)
+    row, column = np.array(rows.row, dtype=np.int64), np.array(rows.column, dtype=np.int64)
+    variables = len(model.cost)
+    matrix = csr_array((np.array(rows.coefficient), (row, column)), shape=(len(least), variables))
+    nodes = len(least) + variables  # each row is connected with its variables
+    links = csr_array((np.ones(len(row)), (row, len(least) + column)), shape=(nodes, nodes))
+    count, part_of = connected_components(links, directed=False)
+    row_groups = _grouped(part_of[: len(least)], count)
+    groups = _grouped(part_of[len(least) :], count)
     deadline = time.monotonic() + time_limit_s
     parts = []
     by_size = sorted(range(count), key=lambda each: len(groups[each]))
@@ -60,10 +56,18 @@ def solve(model: Model, time_limit_s: float) -> list[Part]:
     return parts
 
 
+def _grouped(part_of: Counts, parts: int) -> list[Counts]:
+    """The positions of each part."""
+    order = np.argsort(part_of, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(part_of, minlength=parts))[:-1])
+
+
 def _solve_part(
     model: Model, variables: Counts, rows: csr_array, least: Counts, time_limit_s: float
 ) -> Part:
     cost = model.cost[variables]
+    if not len(cost):  # a row without variables, which nothing fulfils: a layer that does not fit
+        return Part(variables, None, False, 0)
     keep = model.gap[variables] >= 0
     gaps = model.gap[variables[keep]]
     lowest = int(np.minimum(cost, 0).sum())
