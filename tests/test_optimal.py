@@ -122,14 +122,7 @@ class Walk:
             passing = [tensor for tensor in here if tensor not in whole]
             cost = self.tiles(position, passing, self.sram_bytes - used)
             if cost is not None:
-                useless = [
-                    program.tensors[tensor].bytes
-                    for tensor in passing
-                    if tensor in layer.writes
-                    and program.tensors[tensor].kind is Kind.FEATURE_MAP
-                    and tensor not in self.read_outside
-                ]
-                costs.append(cost + sum(useless))  # it streams out although nobody reads it
+                costs.append(cost)
         return min(costs, default=None)
 
     def tiles(self, position, passing, free):

@@ -15,7 +15,7 @@ sizes instead (`_sizes_row`), and which of its tilings a layer takes must be who
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 10  # at one layer, of which all sets are listed
 
 ONE = -1  # in the place of variables: always 1
+
+# For each touch, or for each buffer, of a layer: the variables of which one must be 1 for it to be in memory there.
+Permits: TypeAlias = dict[int, list[int]]
 
 
 @dataclass
@@ -77,7 +80,6 @@ class Model:
         }
         self._through = self._gaps_through()
         self._here: dict[int, int] = {}
-        self._permits: dict[int, list[int]] = {}  # touch -> variables that permit it to be resident
         self._place()
         self.constant = int(touches.bytes[touches.is_weight].sum())
         self._values()
@@ -122,31 +124,30 @@ class Model:
         tiles = self._needs.floor_bytes(position, int(weights[0]))
         buffers = sorted({int(lives.buffer[touch]) for touch in (*here, *joined, *through)})
         if int(sizes[buffers].sum()) + tiles <= self._sram_bytes:
-            self._permits |= {touch: [ONE] for touch in here}
-            permits = {buffer: [ONE] for buffer in buffers}
+            touched, present = ({each: [ONE] for each in group} for group in (here, buffers))
         else:
             others = sorted({int(lives.buffer[touch]) for touch in (*joined, *through)})
             if len(here) + len(others) <= MOST_CANDIDATES:
-                permits = self._states(position, here, others)
+                touched, present = self._states(position, here, others)
             else:
-                permits = self._sizes_row(position, here, buffers)
+                touched, present = self._sizes_row(position, here, buffers)
         for touch in here:
             for gap in (touch, int(lives.previous[touch])):
                 if gap in self._keep:
-                    self._allow(self._keep[gap], self._permits[touch])
+                    self._allow(self._keep[gap], touched[touch])
         for touch in joined:
-            self._allow(self._here[touch], permits[int(lives.buffer[touch])])
+            self._allow(self._here[touch], present[int(lives.buffer[touch])])
             for gap in (touch, int(lives.previous[touch])):
                 if gap in self._keep:
                     self._allow(self._keep[gap], [self._here[touch]])
         for gap in through:
-            self._allow(self._keep[gap], permits[int(lives.buffer[gap])])
+            self._allow(self._keep[gap], present[int(lives.buffer[gap])])
 
     def _allow(self, variable: int, permits: list[int]) -> None:
         self.rows.add(0, [*((each, 1) for each in permits), (variable, -1)])
 
-    def _states(self, position: int, here: list[int], others: list[int]) -> dict[int, list[int]]:
-        """A variable for each set of touches and other buffers; returns those that permit each other buffer."""
+    def _states(self, position: int, here: list[int], others: list[int]) -> tuple[Permits, Permits]:
+        """A variable for each set of touches and other buffers that fits."""
         lives = self._lives
         candidates = len(here) + len(others)
         members = (np.arange(2**candidates)[:, None] >> np.arange(candidates)) & 1 == 1
@@ -169,12 +170,12 @@ class Model:
             ]
             for at in range(candidates)
         ]
-        self._permits |= dict(zip(here, permits, strict=False))
-        return dict(zip(others, permits[len(here) :], strict=True))
+        touched, present = permits[: len(here)], permits[len(here) :]
+        return dict(zip(here, touched, strict=True)), dict(zip(others, present, strict=True))
 
     def _sizes_row(
         self, position: int, here: list[int], buffers: list[int]
-    ) -> dict[int, list[int]]:
+    ) -> tuple[Permits, Permits]:
         """A row of sizes instead of sets, for a layer with very many candidates."""
         lives, needs, scale = self._lives, self._needs, float(max(self._sram_bytes, 1))
         present = {buffer: self._variable(0) for buffer in buffers}
@@ -182,13 +183,12 @@ class Model:
             (variable, -int(lives.buffers.bytes[buffer]) / scale)
             for buffer, variable in present.items()
         ]
+        permits = {buffer: [variable] for buffer, variable in present.items()}
         if not needs.has_loops(position):
             passing = len(here) + needs.floor_bytes(position, 0)
-            for touch in here:
-                self._permits[touch] = [present[int(lives.buffer[touch])]]
-                terms.append((present[int(lives.buffer[touch])], 1 / scale))
+            terms += [(present[int(lives.buffer[touch])], 1 / scale) for touch in here]
             self.rows.add(passing / scale - 1, terms)
-            return {buffer: [variable] for buffer, variable in present.items()}
+            return {touch: permits[int(lives.buffer[touch])] for touch in here}, permits
         members = (np.arange(2 ** len(here))[:, None] >> np.arange(len(here))) & 1 == 1
         masks = needs.mask(position, here, members).tolist()
         states: list[tuple[int, Flags]] = []
@@ -201,12 +201,14 @@ class Model:
         self.rows.add(-1, terms)
         self.rows.add(1, [(variable, 1) for variable, _ in states])
         self.rows.add(-1, [(variable, -1) for variable, _ in states])
-        for at, touch in enumerate(here):
-            permits = [variable for variable, member in states if member[at]]
-            self._permits[touch] = permits
+        touched = {
+            touch: [variable for variable, member in states if member[at]]
+            for at, touch in enumerate(here)
+        }
+        for touch, variables in touched.items():
             buffer = present[int(lives.buffer[touch])]
-            self.rows.add(0, [(buffer, 1), *((variable, -1) for variable in permits)])
-        return {buffer: [variable] for buffer, variable in present.items()}
+            self.rows.add(0, [(buffer, 1), *((variable, -1) for variable in variables)])
+        return touched, permits
 
     # --- traffic, value by value
 
@@ -222,9 +224,6 @@ class Model:
                 self.constant += size
                 continue
             write[value] = self._variable(size)
-            if not lives.joined[touch]:
-                # What is not in memory when it is made streams out.
-                self.rows.add(1, [(write[value], 1), *((each, 1) for each in self._permits[touch])])
         for touch, parts in lives.parts.items():
             for part in parts:
                 if int(touches.tensor[part]) in write:

@@ -113,10 +113,6 @@ def plan_of(lives: Lives, needs: Needs, sram_bytes: int, kept: Flags) -> Plan | 
         options = _options(here, resident)
         free = sram_bytes - _bytes_in_use(lives, in_use[position], here, options)
         cost = needs.excess(position, here, options, free)
-        fits = cost < INFEASIBLE
-        for at, touch in enumerate(here):
-            if touches.is_write[touch] and not needed[touches.tensor[touch]]:
-                cost = np.where(fits & ~options[:, at], cost + touches.bytes[touch], cost)
         best = np.lexsort((options.sum(axis=1), cost))[0]
         if cost[best] == INFEASIBLE:
             return None
