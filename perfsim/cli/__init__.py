@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "simulate one network on one machine: the per-layer table and the totals",
     "compare": "the same work on several machines, side by side",
     "explain": "how the numbers of one layer came about",
+    "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
     "models": "the bundled networks; with a name, that one in full",
     "hardware": "the bundled machines; with a name, that one in full",
     "schema": "the JSON schema of the file format of networks or machines",
@@ -30,7 +31,7 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_SIMULATING = ("run", "compare", "explain")
+_SIMULATING = ("run", "compare", "explain", "memory")
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 

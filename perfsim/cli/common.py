@@ -29,8 +29,10 @@ def add_network(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     )
 
 
-def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
-    """The options of a simulation: machine, settings, policies."""
+def add_run_options(
+    parser: argparse.ArgumentParser, *, many: bool = False, timing: bool = True
+) -> None:
+    """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
     parser.add_argument(
         "--hw",
         metavar="PROFILE",
@@ -50,7 +52,9 @@ def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> N
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
 
-    for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS)):
+    for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS if timing else ())):
+        if not policies:
+            continue
         rules = "; ".join(f"{policy.name}: {policy.rule}" for policy in policies)
         parser.add_argument(option, metavar="NAME", help=f"instead of the machine's own. {rules}")
     parser.add_argument(
@@ -209,6 +213,16 @@ def warn(text: str, arguments: argparse.Namespace) -> None:
     """A warning on standard error, unless --quiet."""
     if not arguments.quiet:
         complain(f"warning: {text}")
+
+
+def size_bytes(text: str, option: str) -> int:
+    """The value of an option that is a size; one without a unit is in bytes."""
+    from perfsim.hardware.units import parse_bytes
+
+    try:
+        return parse_bytes(f"{text} B" if text.isdecimal() else text)
+    except InputError as error:
+        raise error.at(file=option) from None
 
 
 def limit_seconds(arguments: argparse.Namespace) -> float | None:

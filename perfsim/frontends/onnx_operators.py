@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perfsim.errors import InvalidValueError, nearest_name
+from perfsim.errors import InvalidValueError, ShapeError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
-from perfsim.frontends.onnx_constants import DOMAINS
-from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.onnx_fit import check_stretch
+from perfsim.frontends.onnx_graph import DOMAINS, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
 from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
+from perfsim.frontends.onnx_recurrent import RECURRENT
 from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.elementwise import (
     HardTanh,
     LeakyRelu,
+    LogSoftmax,
     Prelu,
     Relu,
     Relu6,
@@ -27,7 +29,7 @@ from perfsim.network.elementwise import (
 )
 from perfsim.network.matrix import Attention
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Work, elements, per_element
+from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
 
@@ -74,7 +76,8 @@ def _clip(step: Step) -> Made:
 
 
 def _softmax(step: Step) -> Made:
-    return Made(Softmax(step.integer("axis", -1 if step.version >= 13 else 1)))
+    kind = Softmax if step.op == "Softmax" else LogSoftmax
+    return Made(kind(step.integer("axis", -1 if step.version >= 13 else 1)))
 
 
 def _prelu(step: Step) -> Made:
@@ -82,19 +85,24 @@ def _prelu(step: Step) -> Made:
     per_channel = slopes.shape[-len(shape) + 1 :] == (shape[1:2] + (1,) * (len(shape) - 2))
     if slopes.is_weight and len(shape) > 1 and per_channel and elements(slopes.shape) == shape[1]:
         return Made(Prelu())
+    check_stretch(step, (1,), shape)
     return Made(Elementwise("prelu", 2), (0, 1))
 
 
 def _attention(step: Step) -> Made:
     """Attention whose heads are an axis, or an attribute; the keys and values of earlier tokens come first."""
     inputs = [step.shape(position) for position in range(3)]
+    if not len(inputs[0]) == len(inputs[1]) == len(inputs[2]) in (3, 4) or (
+        step.has(4) and len(step.shape(4)) != 4
+    ):
+        raise ShapeError(
+            "",
+            found=f"query, key and value of {' and '.join(map(shape_text, inputs))}",
+            expected="three tensors of 3 or of 4 axes, and earlier keys of 4",
+        )
     heads, kv_heads = 1, None
-    if len(inputs[0]) != 4:
-        heads, kv_heads = step.integer("q_num_heads", 1), step.integer("kv_num_heads", 1)
-        if min(heads, kv_heads) < 1:
-            raise InvalidValueError(
-                "", found=f"{min(heads, kv_heads)} heads", expected="at least 1"
-            )
+    if len(inputs[0]) == 3:
+        heads, kv_heads = step.at_least_one("q_num_heads"), step.at_least_one("kv_num_heads")
     if step.has(4):
         earlier = step.shape(4)[2]
         inputs[1:] = [(*each[:-2], each[-2] + earlier, each[-1]) for each in inputs[1:]]
@@ -162,6 +170,12 @@ def _swish(step: Step) -> Made:
     return _elementwise("silu", 6)(step) or Made(Silu())
 
 
+def _swiglu(step: Step) -> Made | None:
+    """Swish of the first input, as `Swish` counts it, times the second."""
+    gate = 5 if step.number("alpha", 1.0) == 1.0 else 6
+    return _elementwise("swiglu", gate + 1)(step)
+
+
 # Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
 _ONE_OPERATION = {
     **{
@@ -181,6 +195,7 @@ _ONE_OPERATION = {
 TABLE: Mapping[str, Maker] = {
     **COMPUTE,
     **LAYOUT,
+    **RECURRENT,
     **QUANTIZED,
     "Relu": gathered(Relu),
     "LeakyRelu": gathered(LeakyRelu),
@@ -189,6 +204,7 @@ TABLE: Mapping[str, Maker] = {
     "HardSwish": gathered(elementwise.HardSwish),
     "Sigmoid": gathered(elementwise.Sigmoid),
     "Swish": _swish,
+    "SwiGLU": _swiglu,
     "Tanh": gathered(elementwise.Tanh),
     "Gelu": gathered(elementwise.Gelu),
     "Elu": gathered(elementwise.Elu),
@@ -198,6 +214,7 @@ TABLE: Mapping[str, Maker] = {
     "Mish": gathered(elementwise.Mish),
     "Clip": _clip,
     "Softmax": _softmax,
+    "LogSoftmax": _softmax,
     "Add": _all_inputs(arithmetic.Add),
     "Sum": _all_inputs(arithmetic.Add),
     "Mul": _all_inputs(arithmetic.Mul),
@@ -217,7 +234,6 @@ TABLE: Mapping[str, Maker] = {
     "Celu": _elementwise("celu", 5),  # elu, and x / a
     "ThresholdedRelu": _elementwise("thresholded_relu", 2),  # compare, select
     "Shrink": _elementwise("shrink", 4),  # two comparisons, add, select
-    "LogSoftmax": _elementwise("log_softmax", 5),  # max, subtract, exp, sum, subtract
     "Hardmax": _elementwise("hardmax", 2),  # max, compare
     "LpNormalization": _elementwise("lp_normalization", 3),  # power, sum, divide
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),

@@ -13,20 +13,22 @@ FLOAT = int(_KINDS.FLOAT)
 UINT8 = int(_KINDS.UINT8)
 INT64 = int(_KINDS.INT64)
 
-_FRACTIONS = (
-    *(_KINDS.FLOAT, _KINDS.FLOAT16, _KINDS.BFLOAT16, _KINDS.DOUBLE),
-    *(_KINDS.FLOAT8E4M3FN, _KINDS.FLOAT8E5M2, _KINDS.FLOAT4E2M1),
+_FRACTION_NAMES = (
+    *("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"),
+    *("FLOAT8E4M3FN", "FLOAT8E5M2", "FLOAT4E2M1"),
 )
-_BITS: dict[int, int] = {
-    int(kind): bits
-    for bits, kinds in {
-        128: (_KINDS.COMPLEX128,),
-        64: (_KINDS.DOUBLE, _KINDS.INT64, _KINDS.UINT64, _KINDS.COMPLEX64),
-        32: (_KINDS.FLOAT, _KINDS.INT32, _KINDS.UINT32),
-        16: (_KINDS.FLOAT16, _KINDS.BFLOAT16, _KINDS.INT16, _KINDS.UINT16),
-        4: (_KINDS.INT4, _KINDS.UINT4, _KINDS.FLOAT4E2M1),
-    }.items()
-    for kind in kinds
+_NAMES_BY_BITS = {
+    128: ("COMPLEX128",),
+    64: ("DOUBLE", "INT64", "UINT64", "COMPLEX64"),
+    32: ("FLOAT", "INT32", "UINT32"),
+    16: ("FLOAT16", "BFLOAT16", "INT16", "UINT16"),
+    4: ("INT4", "UINT4", "FLOAT4E2M1"),
+    2: ("INT2", "UINT2"),
+}
+_KNOWN = dict(_KINDS.DataType.items())  # older libraries lack the newest types
+_FRACTIONS = {_KNOWN[name] for name in _FRACTION_NAMES if name in _KNOWN}
+_BITS = {
+    _KNOWN[name]: bits for bits, names in _NAMES_BY_BITS.items() for name in names if name in _KNOWN
 }
 
 

@@ -88,9 +88,10 @@ def layer_model(operator_name: str) -> type[LayerModel]:
     """The pydantic model of the attributes that a file may give to this operator."""
     operator: Any = OPERATORS[operator_name]
     base: type[LayerModel] = LayerModel
+    computes = operator.unit in (Unit.MATRIX, Unit.VECTOR) and not operator.gives_parts
     if operator.unit is Unit.MATRIX and "bias" in operator.__dataclass_fields__:
         base = MatrixModel
-    elif operator.unit in (Unit.MATRIX, Unit.VECTOR) and operator_name not in ACTIVATION_NAMES:
+    elif computes and operator_name not in ACTIVATION_NAMES:
         base = ComputingModel
     hints = get_type_hints(operator, include_extras=True)
     attributes: dict[str, Any] = {

@@ -18,6 +18,8 @@ from perfsim.network.work import LARGEST_COUNT, Shape, Work, elements, shape_tex
 if TYPE_CHECKING:
     import networkx as nx
 
+_LONGEST_CYCLE = 12  # layers that a message names
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -242,6 +244,8 @@ def _sorted_topologically(nodes: Sequence[Node], writers: dict[str, int]) -> Seq
         cycle = [edge[0] for edge in nx.find_cycle(graph)]
         start = cycle.index(min(cycle))
         names = [nodes[position].name for position in cycle[start:] + cycle[:start]]
+        if len(names) > _LONGEST_CYCLE:
+            names = [*names[:_LONGEST_CYCLE], f"... ({len(names) - _LONGEST_CYCLE} more)"]
         text = " -> ".join([*names, names[0]])
         first = nodes[min(cycle)]
         raise first.locate(GraphError(f"the layers read each other in a cycle: {text}")) from None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Matmul(Operator):
     """The matrix product of two tensors over their last two axes; the axes before them broadcast.
 
+    As in numpy and ONNX a first input of one axis is a row and a second one a column, an axis that the output lacks.
+
     Attributes:
         transpose_a, transpose_b: whether the last two axes of the first or second input are exchanged.
     """
@@ -35,42 +37,41 @@ class Matmul(Operator):
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         for shape in inputs:
-            check_rank(shape, 2, "rows x columns, after any other axes")
-        rows, summed = self._matrix(inputs[0], transposed=self.transpose_a)
-        summed_b, columns = self._matrix(inputs[1], transposed=self.transpose_b)
+            check_rank(shape, 1, "rows x columns, after any other axes")
+        (rows, summed), (summed_b, columns) = self._matrices(inputs)
         if summed != summed_b:
             raise ShapeError(
                 "the axes that are summed over differ",
                 found=f"{rows}x{summed} times {summed_b}x{columns}",
                 expected="as many columns in the first input as rows in the second",
             )
-        return ((*broadcast((inputs[0][:-2], inputs[1][:-2])), rows, columns),)
+        lead = broadcast((inputs[0][:-2], inputs[1][:-2]))
+        return ((*lead, *(rows,) * (len(inputs[0]) > 1), *(columns,) * (len(inputs[1]) > 1)),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        _, summed = self._matrix(inputs[0], transposed=self.transpose_a)
+        (_, summed), _ = self._matrices(inputs)
         factors = ((elements(outputs[0]), "output elements"), (summed, "elements summed over"))
         return Work(macs=(Product("matrix product", factors),))
 
     def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
         from perfsim.network.nest import product
 
-        rows, summed = self._matrix(inputs[0], transposed=self.transpose_a)
-        _, columns = self._matrix(inputs[1], transposed=self.transpose_b)
+        (rows, summed), (_, columns) = self._matrices(inputs)
         groups = 1
         leads = zip_longest(reversed(inputs[0][:-2]), reversed(inputs[1][:-2]), fillvalue=1)
-        for (
-            of_a,
-            of_b,
-        ) in leads:  # what one of them lacks, or stretches along, are further rows or columns
+        for of_a, of_b in leads:
+            # Along what one of them lacks or stretches, the other has further rows or columns.
             groups *= of_a if of_a == of_b else 1
             rows *= of_a if of_b == 1 else 1
             columns *= of_b if of_a == 1 else 1
         return product(rows, summed, columns, groups).named("a", "b", "output")
 
-    @staticmethod
-    def _matrix(shape: Shape, *, transposed: bool) -> tuple[int, int]:
-        rows, columns = shape[-2:]
-        return (columns, rows) if transposed else (rows, columns)
+    def _matrices(self, inputs: tuple[Shape, ...]) -> tuple[Shape, Shape]:
+        """(rows, columns) of both matrices as they are multiplied."""
+        a, b = inputs
+        first = (1, *a) if len(a) == 1 else a[-2:][:: -1 if self.transpose_a else 1]
+        second = (*b, 1) if len(b) == 1 else b[-2:][:: -1 if self.transpose_b else 1]
+        return first, second
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,11 @@ from functools import cached_property
 
 from perfsim.network.operator import Padding, PerAxis, per_axis
 from perfsim.network.window import pads_of
-from perfsim.network.work import Shape
+from perfsim.network.work import Shape, elements
 
+WEIGHT = "weight"
+
+TOKENS = "tokens"
 IMAGES = "images"
 OUTPUT_CHANNELS = "output channels"
 INPUT_CHANNELS = "input channels"
@@ -60,14 +63,16 @@ class Operand:
     """A tensor that a nest reads or writes.
 
     Attributes:
-        name: "input", "weight" or "output"; "a" and "b" for a product of two feature maps.
+        name: "weight" for what is the layer's own; all others that are read are its inputs, in order.
         loops: the names of the loops on which its elements depend.
         depth: elements for each choice of them.
+        tensors: how many tensors it is, where inputs of a layer always pass together.
     """
 
     name: str
     loops: tuple[str, ...]
     depth: int = 1
+    tensors: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ class Nest:
     Attributes:
         sizes: (loop, steps) in the order images, output channels, input channels, spatial axes ("axis 0", ...); an
             axis has a step for each output. What is independent but for the weights counts as images: the rows of a
-            matrix, the places of a kernel of 1. Each number is of one group.
+            matrix, the places of a kernel of 1. A recurrence begins with its tokens, which stay outermost, one at a
+            time. Each number is of one group.
         operands: what is read, what it is multiplied with, and what is written; of one group. Along an axis the first
             is read in windows. Partial sums over the input channels form the last.
         axes: the spatial axes, in order.
@@ -114,6 +120,19 @@ class Nest:
         if operand is self.operands[0]:
             extents |= {name: axis.input for name, axis in self.axis.items()}
         return self.groups * operand.depth * math.prod(extents[loop] for loop in operand.loops)
+
+    def reads(self, inputs: tuple[Shape, ...]) -> bool:
+        """Whether its operands that are no weights are the first of `inputs`, element for element.
+
+        They are not where, as in attention with a cache, an operand is put together from several inputs.
+        """
+        sizes = list(map(elements, inputs))
+        for operand in self.operands[:2]:
+            if operand.name != WEIGHT:
+                if sum(sizes[: operand.tensors]) != self.elements(operand):
+                    return False
+                del sizes[: operand.tensors]
+        return True
 
     def named(self, first: str, second: str, result: str) -> Nest:
         """The same loops with other names for the operands."""
@@ -185,7 +204,7 @@ def convolution(
         ),
         operands=(
             Operand("input", (IMAGES, INPUT_CHANNELS, *names)),
-            Operand("weight", (OUTPUT_CHANNELS, INPUT_CHANNELS), taps),
+            Operand(WEIGHT, (OUTPUT_CHANNELS, INPUT_CHANNELS), taps),
             Operand("output", (IMAGES, OUTPUT_CHANNELS, *names)),
         ),
         axes=axes,
@@ -209,9 +228,33 @@ def attention(queries: int, keys: int, key_size: int, value_size: int, groups: i
         sizes=((IMAGES, queries), (OUTPUT_CHANNELS, 1), (INPUT_CHANNELS, keys)),
         operands=(
             Operand("query", (IMAGES,), key_size),
-            Operand("key and value", (INPUT_CHANNELS,), key_size + value_size),
+            Operand("key and value", (INPUT_CHANNELS,), key_size + value_size, tensors=2),
             Operand("output", (IMAGES,), value_size),
         ),
         groups=groups,
         macs_per_step=key_size + value_size,
+    )
+
+
+def recurrence(
+    tokens: int, images: int, features: int, units: int, gates: int, directions: int
+) -> Nest:
+    """The nest of a recurrent layer: each token needs the state that the one before it leaves, and all weights.
+
+    The state stays in the memory, and takes none of the tiles' room. Directions count as further units.
+    """
+    read = gates * (features + units)  # by each unit
+    return Nest(
+        sizes=(
+            (TOKENS, tokens),
+            (IMAGES, images),
+            (OUTPUT_CHANNELS, directions * units),
+            (INPUT_CHANNELS, 1),
+        ),
+        operands=(
+            Operand("input", (TOKENS, IMAGES), features),
+            Operand(WEIGHT, (OUTPUT_CHANNELS,), read),
+            Operand("output", (TOKENS, IMAGES, OUTPUT_CHANNELS)),
+        ),
+        macs_per_step=read,
     )

@@ -22,6 +22,8 @@ Padding: TypeAlias = Annotated[
 ]
 Whole: TypeAlias = Annotated[int, "any whole number; of an axis, negative ones count from the last"]
 Wholes: TypeAlias = Annotated[tuple[int, ...], "a list of whole numbers"]
+Parts: TypeAlias = Annotated[int | tuple[int, ...], "how many equal parts, or the size of each"]
+Number: TypeAlias = Annotated[float, "any number"]
 
 
 class Unit(Enum):
@@ -58,6 +60,7 @@ class Operator(ABC):
         works_in_place: whether its output may be written over an input of the same size.
         cost: one sentence on what it costs and why, for the table of operators.
         inputs_allowed: (least, most) number of inputs; most None means any number.
+        gives_parts: whether it has several outputs by its nature, each of which is read by its number.
     """
 
     name: ClassVar[str]
@@ -69,6 +72,12 @@ class Operator(ABC):
     works_in_place: ClassVar[bool] = False
     cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
+    gives_parts: ClassVar[bool] = False
+
+    @property
+    def outputs(self) -> int:
+        """How many tensors it gives."""
+        return 1
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit.

@@ -16,19 +16,22 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "convolution": ("conv", "depthwise_conv", "conv_transpose", "fully_connected"),
         "matrix": ("linear", "matmul", "attention"),
-        "recurrent": ("lstm", "gru"),
+        "recurrent": ("rnn", "lstm", "gru"),
         "pooling": (
             *("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),
             *("adaptive_max_pool", "adaptive_avg_pool"),
         ),
-        "reduction": ("reduce_mean", "reduce_sum", "reduce_max", "reduce_min"),
+        "reduction": (
+            *("reduce_mean", "reduce_sum", "reduce_max", "reduce_min", "reduce_var", "reduce_std"),
+            *("arg_max", "arg_min", "cum_sum"),
+        ),
         "normalization": (
             *("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "lrn"),
         ),
         "elementwise": (
             *("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_swish", "sigmoid", "silu"),
             *("tanh", "gelu", "elu", "selu", "mish", "softplus", "softsign", "hard_tanh", "prelu"),
-            "softmax",
+            *("softmax", "log_softmax"),
         ),
         "arithmetic": (
             *("add", "mul", "sub", "div", "pow", "minimum", "maximum"),
@@ -37,6 +40,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "quantization": ("quantize", "dequantize"),
         "resize": ("resize_linear", "resize_nearest"),
         "transformer": ("learned_add", "learned_scale", "learned_tokens", "roll"),
+        "selection": ("split", "gather", "top_k"),
         "layout": (
             *("concat", "transpose", "pad", "slice", "channel_shuffle", "embedding"),
             *("flatten", "reshape", "squeeze", "unsqueeze"),
@@ -104,6 +108,15 @@ ALSO_CALLED: Mapping[str, str] = MappingProxyType(
         "average_pool": "avg_pool",
         "gap": "global_avg_pool",
         "mean": "reduce_mean",
+        "var": "reduce_var",
+        "std": "reduce_std",
+        "argmax": "arg_max",
+        "argmin": "arg_min",
+        "cumsum": "cum_sum",
+        "chunk": "split",
+        "index_select": "gather",
+        "take": "gather",
+        "elman": "rnn",
         "bn": "batch_norm",
         "ln": "layer_norm",
         "swish": "silu",

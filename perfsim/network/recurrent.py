@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.operator import Operator, Positive, Unit
 from perfsim.network.work import Product, Shape, Work, shape_text
+
+if TYPE_CHECKING:
+    from perfsim.network.nest import Nest
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ class _Recurrent(Operator):
             ),
         )
 
+    def nest(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Nest | None:
+        from perfsim.network.nest import recurrence
+
+        batch, tokens, features = inputs[0]
+        return recurrence(tokens, batch, features, self.units, self.gates, self._directions)
+
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
@@ -98,4 +107,16 @@ class Gru(_Recurrent):
     cost: ClassVar[str] = (
         "a MAC per token, gate (3), unit and number that the gate reads (features and units); "
         "19 vector operations per token and unit (2 sigmoid, tanh, 2 for the reset, 4 for the state)"
+    )
+
+
+class Rnn(_Recurrent):
+    """h = tanh(W x + U h), as PyTorch and ONNX define it. Elman, Cognitive Science 14(2), 1990."""
+
+    name: ClassVar[str] = "rnn"
+    gates: ClassVar[int] = 1
+    ops_per_unit: ClassVar[int] = 5
+    cost: ClassVar[str] = (
+        "a MAC per token, unit and number that it reads (features and units); "
+        "5 vector operations per token and unit (tanh)"
     )

@@ -100,9 +100,10 @@ class _Resolution:
         self._layers = layers
         self._width = width
         self._found = expansion.found
-        self._output = {INPUT: INPUT}  # layer -> the tensor that stands for it
+        self._output = {INPUT: INPUT}  # layer or part -> the tensor that stands for it
         for layer in layers:
-            self._output[layer.name] = layer.name + ["", *_suffixes(layer.model)][-1]
+            suffix = ["", *_suffixes(layer.model)][-1]
+            self._output.update((name, name + suffix) for name in layer.outputs)
 
     def nodes(self) -> list[Node]:
         """The nodes of all layers, with batch norms and activations as nodes of their own."""
@@ -123,8 +124,8 @@ class _Resolution:
         # A batch norm that alone reads the layer's own output takes the bias over.
         operator = layer.operator(self._width, has_bias=layer.name not in normalized)
         own = layer.model.precision or _NO_PRECISION
-        bits = () if own.feature_map is None else (own.feature_map,)
-        nodes = [Node(layer.name, operator, names, (layer.name,), place, bits, own.weight)]
+        bits = () if own.feature_map is None else (own.feature_map,) * len(layer.outputs)
+        nodes = [Node(layer.name, operator, names, layer.outputs, place, bits, own.weight)]
         read = layer.name
         for suffix in _suffixes(layer.model):
             follower: Any = OPERATORS[suffix[1:]]
@@ -134,14 +135,14 @@ class _Resolution:
         return nodes
 
     def _inputs(self, layer: FileLayer) -> tuple[str, ...]:
-        if layer.model.inputs is None:
-            return (self._output[layer.previous],)
         tensors = []
-        for position, name in enumerate(layer.model.inputs):
+        for position, name in enumerate(layer.model.inputs or ["previous"]):
             try:
                 found = find_layer(name, layer.scope, layer.previous, self._found)
             except InputError as error:
-                path = (*layer.path, layer.operator_name, "inputs", position)
+                path = (*layer.path, layer.operator_name)
+                if layer.model.inputs is not None:
+                    path = (*path, "inputs", position)
                 raise self._document.place(error, path) from None
             tensors.append(self._output[self._found[found]])
         return tuple(tensors)

@@ -87,7 +87,10 @@ def _check(buffers: Buffers) -> None:
         (buffers.size < 0, "the size is negative"),
         (alignment < 1, "the alignment is below 1"),
         (fixed < FREE, "the fixed offset is negative"),
-        ((fixed != FREE) & (fixed % np.maximum(alignment, 1) != 0), "the fixed offset is unaligned"),
+        (
+            (fixed != FREE) & (fixed % np.maximum(alignment, 1) != 0),
+            "the fixed offset is unaligned",
+        ),
     ):
         if wrong.any():
             raise InvalidValueError(what).at(where=f"buffer {int(np.argmax(wrong))}")
@@ -170,15 +173,15 @@ def least_height(buffers: Buffers) -> int:
         if int(live_bytes[index]) - (unit - 1) <= least:
             break
         live = (buffers.lower <= times[index]) & (times[index] < buffers.upper)
-        least = max(least, int(live_bytes[index]) - int(padding[live & (buffers.size > 0)].max(initial=0)))
+        least = max(
+            least, int(live_bytes[index]) - int(padding[live & (buffers.size > 0)].max(initial=0))
+        )
     return least
 
 
 def _live(buffers: Buffers, sizes: Counts) -> tuple[Counts, Counts]:
     """The times at which what lives changes, and the sum of the `sizes` live from each of them on."""
-    times, places = np.unique(
-        np.concatenate([buffers.lower, buffers.upper]), return_inverse=True
-    )
+    times, places = np.unique(np.concatenate([buffers.lower, buffers.upper]), return_inverse=True)
     changes = np.zeros(len(times), dtype=np.int64)
     np.add.at(changes, places[: len(buffers)], sizes)
     np.subtract.at(changes, places[len(buffers) :], sizes)

@@ -18,7 +18,12 @@ class CpSatSearch:
 
     def __init__(self, buffers: Buffers, offsets: Counts, bound: int) -> None:
         """As of `ExactSearch`; raises MissingExtraError without OR-tools."""
-        self.offsets, self.peak, self.bound, self.nodes = offsets, height(buffers, offsets), bound, 0
+        self.offsets, self.peak, self.bound, self.nodes = (
+            offsets,
+            height(buffers, offsets),
+            bound,
+            0,
+        )
         self._buffers = buffers
         self._unit = unit_bytes(buffers)
         try:
@@ -59,7 +64,9 @@ class CpSatSearch:
                 start = step * model.new_int_var(0, max(0, (room - size) // step), f"start {index}")
             starts.append(start)
             length = int(last[index] - first[index])
-            in_time.append(model.new_fixed_size_interval_var(int(first[index]), length, f"t {index}"))
+            in_time.append(
+                model.new_fixed_size_interval_var(int(first[index]), length, f"t {index}")
+            )
             in_bytes.append(model.new_fixed_size_interval_var(start, size, f"b {index}"))
             model.add(top >= start + size)
         model.add_no_overlap_2d(in_time, in_bytes)

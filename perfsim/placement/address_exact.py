@@ -31,7 +31,12 @@ class ExactSearch:
 
     def __init__(self, buffers: Buffers, offsets: Counts, bound: int) -> None:
         """buffers: none of size 0; offsets, bound: a plan and a bound to begin with [bytes]."""
-        self.offsets, self.peak, self.bound, self.nodes = offsets, height(buffers, offsets), bound, 0
+        self.offsets, self.peak, self.bound, self.nodes = (
+            offsets,
+            height(buffers, offsets),
+            bound,
+            0,
+        )
         self._buffers = buffers
         self._sections = Sections(buffers)
         self._ranks = _ranks(buffers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -147,4 +147,6 @@ def spans(buffers: Buffers) -> tuple[Counts, Counts]:
     times = np.unique(np.concatenate([buffers.lower, buffers.upper]))
     kept = np.isin(times[:-1], buffers.lower) & np.isin(times[1:], buffers.upper)
     before = np.concatenate([[0], np.cumsum(kept)])
-    return before[np.searchsorted(times, buffers.lower)], before[np.searchsorted(times, buffers.upper)]
+    return before[np.searchsorted(times, buffers.lower)], before[
+        np.searchsorted(times, buffers.upper)
+    ]

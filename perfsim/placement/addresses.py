@@ -137,7 +137,9 @@ class _Planning:
 
     def run(self, search: str) -> None:
         """Plan all groups by greedy orders and, unless the search is that alone, those that it leaves too high."""
-        peaks = [self._place_greedily(group, only_first=search == "exact") for group in self._groups]
+        peaks = [
+            self._place_greedily(group, only_first=search == "exact") for group in self._groups
+        ]
         if search == "greedy" or self._is_ruled_out():
             return
         high = sorted(
@@ -169,9 +171,7 @@ class _Planning:
                 break
         return best or 0
 
-    def _search(
-        self, group: Counts, search: str, done: int, left_s: float
-    ) -> int:
+    def _search(self, group: Counts, search: str, done: int, left_s: float) -> int:
         """Search for a better plan of the group for so many seconds; its height [bytes].
 
         done: a height that the whole has anyway [bytes].

@@ -12,7 +12,6 @@ from perfsim.placement.address_buffers import make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.placement import Placement, PlacementPolicy, touches_of
-from perfsim.program import Kind
 
 if TYPE_CHECKING:
     from perfsim.program import Program
@@ -167,17 +166,3 @@ def _weights(program: Program, placement: Placement) -> list[Entry]:
             rest = tensor.bytes - ahead
             found.append(Entry(tensor.name, "weight", position + 1, position + 1, 0, rest))
     return found
-
-
-def spilled(program: Program, placement: Placement) -> list[tuple[int, int]]:
-    """(tensor, bytes) of what each feature map moves beyond the least: an input once, an output once, others never."""
-    moves = placement.moves
-    moved = np.zeros(len(program.tensors), dtype=np.int64)
-    np.add.at(moved, moves.tensor, moves.read_bytes + moves.write_bytes)
-    least = {Kind.FEATURE_MAP: 0, Kind.INPUT: 1, Kind.OUTPUT: 1, Kind.WEIGHT: 1}
-    extra = [
-        (index, int(moved[index]) - least[tensor.kind] * tensor.bytes)
-        for index, tensor in enumerate(program.tensors)
-        if moved[index]
-    ]
-    return sorted(((at, size) for at, size in extra if size > 0), key=lambda each: -each[1])

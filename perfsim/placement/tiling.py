@@ -12,18 +12,18 @@ looks at three kinds of order only, since any other moves as much as one of them
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, Nest
+from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, TOKENS, Nest
 from perfsim.placement.placement import Counts
 from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
 
-# How many tile sizes are tried for each loop when so many loops are free; the work is about the same for each.
-SIZES_TRIED = {0: 1, 1: 512, 2: 64, 3: 20, 4: 10}
+# How many combinations of tile sizes are tried, about, over all orders of the loops.
+COMBINATIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def front(
     external memory. double_buffered: whether the next tiles come in while the present ones are worked on.
     """
     layout = Layout(bits, external, double_buffered)
-    candidates = list(_candidates(nest))
+    candidates = _candidates(nest)
     parts = [_tried_tilings(nest, layout, order, tried) for order, tried in candidates]
     buffer, traffic, sizes = (np.concatenate(each) for each in zip(*parts, strict=True))
     order_of = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
@@ -163,34 +163,43 @@ def _broadcast(nest: Nest, tried: Mapping[str, tuple[int, ...]]) -> dict[str, Ti
 
 def _least(buffer: Counts, traffic: Counts) -> Counts:
     """The positions of the pairs that no other one beats in both, by rising buffer; the first of equals."""
-    order = np.lexsort((traffic, buffer))
-    sorted_traffic = traffic[order]
-    before = np.minimum.accumulate(sorted_traffic)
+    # Most fall away without being sorted: a pair in a lower bucket, so with less buffer, moves no more. A bucket is an
+    # eighth of an octave: the exponent of a float and the first three bits behind it.
+    bucket = buffer.astype(np.float64).view(np.int64) >> 49
+    bucket -= bucket.min()
+    least = np.full(int(bucket.max()) + 2, np.iinfo(np.int64).max)
+    np.minimum.at(least, bucket + 1, traffic)
+    (left,) = np.nonzero(traffic < np.minimum.accumulate(least)[bucket])
+    order = left[np.lexsort((traffic[left], buffer[left]))]
+    ordered = traffic[order]
     kept = np.ones(len(order), dtype=np.bool_)
-    kept[1:] = sorted_traffic[1:] < before[:-1]
+    kept[1:] = ordered[1:] < np.minimum.accumulate(ordered)[:-1]
     return np.asarray(order[kept])
 
 
-def _candidates(nest: Nest) -> Iterator[tuple[tuple[str, ...], dict[str, tuple[int, ...]]]]:
+def _candidates(nest: Nest) -> list[tuple[tuple[str, ...], dict[str, tuple[int, ...]]]]:
     """Orders of loops with the tile sizes to try for each loop.
 
     A loop whose tile size changes no traffic in that order has tiles of one step, which take least memory.
     """
+    first = (TOKENS,) if TOKENS in nest.size else ()
     axes = tuple(nest.axis)
-    # Where rows are cut, whole images of a batch are not together in a tile.
     places = [axes] if axes else []
     if not axes or nest.size[IMAGES] > 1:
         places.append((IMAGES,))
+    if len(places) > 1:
+        places.append((IMAGES, *axes))
+    free: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     for slide in axes or (IMAGES,):
         inner = (*(loop for loop in (IMAGES, *axes) if loop != slide), slide)
         halo = [loop for loop in inner[:-1] if loop in axes and _has_halo(nest, loop)]
-        order = (OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
-        yield order, _tried(nest, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo))
-        for cut in places:
-            yield (INPUT_CHANNELS, *inner, OUTPUT_CHANNELS), _tried(nest, (INPUT_CHANNELS, *cut))
-    for cut in places:
-        order = (IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
-        yield order, _tried(nest, (OUTPUT_CHANNELS, *cut))
+        order = (*first, OUTPUT_CHANNELS, INPUT_CHANNELS, *inner)
+        free.append((order, (OUTPUT_CHANNELS, INPUT_CHANNELS, *halo)))
+        order = (*first, INPUT_CHANNELS, *inner, OUTPUT_CHANNELS)
+        free += [(order, (INPUT_CHANNELS, *cut)) for cut in places]
+    order = (*first, IMAGES, *axes, OUTPUT_CHANNELS, INPUT_CHANNELS)
+    free += [(order, (OUTPUT_CHANNELS, *cut)) for cut in places]
+    return [(order, _tried(nest, loops, COMBINATIONS // len(free))) for order, loops in free]
 
 
 def _has_halo(nest: Nest, axis: str) -> bool:
@@ -199,24 +208,32 @@ def _has_halo(nest: Nest, axis: str) -> bool:
     return int(each.fetched[0]) > each.extent
 
 
-def _tried(nest: Nest, free: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+def _tried(nest: Nest, free: tuple[str, ...], combinations: int) -> dict[str, tuple[int, ...]]:
     """Sizes to try: of the free loops several, of others one step, or all where whole images are cut."""
-    wide = sum(nest.size[loop] > 1 for loop in free)
-    sizes = {
-        loop: (steps if IMAGES in free and loop in nest.axis else 1,) for loop, steps in nest.sizes
-    }
-    return sizes | {loop: tile_sizes(nest.size[loop], SIZES_TRIED[wide]) for loop in free}
+    whole = IMAGES in free and not any(loop in nest.axis for loop in free)
+    sizes = {loop: (steps if whole and loop in nest.axis else 1,) for loop, steps in nest.sizes}
+    every = {loop: tile_sizes(nest.size[loop]) for loop in free}
+    most = max(map(len, every.values()))
+    while math.prod(min(len(each), most) for each in every.values()) > combinations:
+        most -= max(1, most // 16)
+    return sizes | {loop: _thinned(each, most) for loop, each in every.items()}
 
 
 @lru_cache(maxsize=1024)
-def tile_sizes(steps: int, most: int) -> tuple[int, ...]:
-    """The tile sizes of a loop that differ in their number of tiles, or about `most` of them, evenly by ratio."""
+def tile_sizes(steps: int) -> tuple[int, ...]:
+    """The least tile size of a loop for each number of tiles that it can have, in rising order."""
     root = math.isqrt(steps)
-    sizes = np.unique([*range(1, root + 1), *(-(-steps // n) for n in range(1, root + 1))])
-    if len(sizes) > most:
-        wanted = np.geomspace(1, steps, most)
-        sizes = np.unique(sizes[np.searchsorted(sizes, wanted - 0.5)])
-    return tuple(int(size) for size in sizes)
+    few_tiles = (-(-steps // count) for count in range(1, root + 2))
+    return tuple(sorted({*range(1, root + 1), *few_tiles}))
+
+
+@lru_cache(maxsize=1024)
+def _thinned(sizes: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """At most `most` of the sizes, evenly by their ratio, with the first and the last."""
+    if len(sizes) <= most:
+        return sizes
+    wanted = np.searchsorted(sizes, np.geomspace(sizes[0], sizes[-1], most) - 0.5)
+    return tuple(dict.fromkeys(sizes[place] for place in wanted))
 
 
 def compulsory_bytes(
@@ -243,8 +260,12 @@ def floor_buffer_bytes(
     output in partial sums, with one input channel and its weights. Of one group. `front` may find a smaller one.
     """
     layout = Layout(bits, external, double_buffered)
-    rows = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
-    parts: list[dict[str, int]] = [*rows, {OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
+    parts: list[dict[str, int]]
+    parts = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
+    if TOKENS in nest.size:  # each token needs all weights
+        parts = [{IMAGES: 1, TOKENS: 1}]
+    else:
+        parts += [{OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
     return min(_buffer_bytes(nest, layout, {**nest.size, **part}) for part in parts)
 
 

@@ -78,18 +78,16 @@ def tiles(nest: Nest, loop: str, sizes: Iterable[int]) -> Tiles:
 @lru_cache(maxsize=1024)
 def _axis_tiles(axis: Axis, sizes: tuple[int, ...]) -> Tiles:
     array = np.array(sizes, dtype=np.int64)
-    counts = -(-axis.output // array)
-    first_tile = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    size = np.repeat(array, counts)
-    start = (np.arange(len(size)) - np.repeat(first_tile, counts)) * size
-    low, high = inputs_read(axis, start, np.minimum(start + size, axis.output))
-    overlap = np.zeros_like(low)
-    overlap[1:] = np.maximum(high[:-1] - low[1:], 0)
-    overlap[first_tile] = 0
-    spans = np.maximum.reduceat(high - low, first_tile)
+    outputs = np.arange(axis.output + 1)
+    low, high = inputs_read(axis, outputs, outputs)  # of what starts there, and of what stops there
+    spans, shared = [], []
+    for size in sizes:
+        inner, last = slice(size, axis.output, size), (axis.output - 1) // size * size
+        spans.append(max((high[inner] - low[:last:size]).max(initial=0), high[-1] - low[last]))
+        shared.append(np.maximum(high[inner] - low[inner], 0).sum())
     # What no window reads is part of the input, and comes with it.
-    fetched = axis.input + np.add.reduceat(overlap, first_tile)
-    return Tiles(array, counts, spans, fetched, axis.input)
+    fetched = axis.input + np.array(shared, dtype=np.int64)
+    return Tiles(array, -(-axis.output // array), np.array(spans), fetched, axis.input)
 
 
 def inputs_read(axis: Axis, start: Counts, stop: Counts) -> tuple[Counts, Counts]:
