@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from perfsim.program import Program
 
 
+_TOLERANCE = 1e-6  # of the solver, relative
+
+
 def search(
     program: Program, sram_bytes: int, policy: str, time_limit_s: float, double_buffered: bool
 ) -> Placement:
@@ -46,6 +49,8 @@ def search(
             f"internal error: the plan moves {plan.traffic_bytes:,} bytes, its placement {moved:,}"
         )
     bound = model.constant + sum(part.bound for part in parts)
+    if bound > moved * (1 + _TOLERANCE):
+        raise RuntimeError(f"internal error: the bound of {bound:,} bytes is above {moved:,}")
     return replace(placement, lower_bound_bytes=min(bound, moved))
 
 
