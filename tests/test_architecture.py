@@ -53,6 +53,7 @@ HOMES = {
     "pyarrow": {"report.sheet"},
     "numba": {"placement.address_sections"},
     "ortools": {"placement.address_cp_sat"},
+    "scipy": {"placement.optimal_solver"},
     "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",

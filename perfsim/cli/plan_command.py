@@ -44,7 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
-    capacity = None if arguments.capacity is None else common.size_bytes(arguments.capacity, "--capacity")
+    capacity = (
+        None if arguments.capacity is None else common.size_bytes(arguments.capacity, "--capacity")
+    )
     alignment = common.size_bytes(arguments.alignment, "--alignment")
     time_limit_s = common.seconds(arguments.time_limit, "--time-limit")
     if arguments.outputs:
