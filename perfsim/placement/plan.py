@@ -99,7 +99,7 @@ def streams_of(program: Program) -> Streams:
         least[position] = each.least_bytes
         weight_bit[position] = 0 if each.weight is None else 1 << each.weight
         for number, indices in enumerate(each.touches):
-            bit[list(indices)] |= 1 << number  # a layer may multiply a tensor with itself
+            bit[list(indices)] = 1 << number
     without_loops = np.ones(layers, dtype=bool)
     without_loops[list(operands)] = False
     return Streams(
