@@ -1,9 +1,6 @@
 """Lowering: from a network to a program of layers with exact counts. No hardware in here.
 
-What is fused: a batch normalisation or an activation that alone reads what a computing layer produces
-is applied on that layer's way out, normalisation before activation. It then moves no bytes of its own. Behind a
-layer of the matrix unit, what `Operator.free_on_matrix_exit` says is free; everything else keeps
-its vector operations. Biases are part of their layer anyway.
+Which nodes become one layer says `fusion`; here layers and tensors are numbered and their lives are found.
 """
 
 from __future__ import annotations
@@ -12,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from perfsim.fusion import Draft, Fused, fuse
 from perfsim.garbage import collection_paused
-from perfsim.network.graph import Network, Node
-from perfsim.network.operator import Exit, Unit
-from perfsim.network.work import LARGEST_COUNT, Count, Shape, Work, elements, too_large, total
+from perfsim.network.graph import Network
+from perfsim.network.work import LARGEST_COUNT, Count, Shape, elements, too_large, total
 from perfsim.per_object import per_object
 
 
@@ -47,19 +44,6 @@ class Tensor:
     first: int
     last: int
     readers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fused:
-    """Something that a layer applies on its way out.
-
-    Attributes:
-        op: the operator, or "bias".
-        is_free: it costs nothing there; else its work is in the layer's counts.
-    """
-
-    op: str
-    is_free: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +101,6 @@ class Program:
         return None
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A layer while nodes may still be fused into it."""
-
-    node: Node
-    macs: Count
-    vector_ops: Count
-    params: Count
-    tied: Count
-    outputs: tuple[str, ...]
-    fused: list[Fused]
-    members: list[str]
-    stage: Exit = Exit.NEVER
-
-    @property
-    def is_view(self) -> bool:
-        return self.node.operator.unit is Unit.VIEW
-
-
 @per_object
 def lower(network: Network) -> Program:
     """The program of `network`; made once per network.
@@ -143,61 +108,13 @@ def lower(network: Network) -> Program:
     Raises CountError, naming the layer, when a count would not be exact as a 64-bit number.
     """
     with collection_paused():
-        return _Assembly(network, _fuse(network)).program()
-
-
-def _fuse(network: Network) -> list[_Draft]:
-    """The layers: each node, but for those that go with the layer before them."""
-    readers: dict[str, int] = {}
-    for node in network.nodes:
-        for name in node.inputs:
-            readers[name] = readers.get(name, 0) + 1
-    outputs = set(network.outputs)
-    drafts: list[_Draft] = []
-    producer: dict[str, _Draft] = {}
-    known: dict[tuple[object, ...], Work] = {}  # networks repeat their blocks
-    for node in network.nodes:
-        shapes = network.shapes(node.inputs)
-        work = known.get((node.operator, shapes)) or network.work(node)
-        known[node.operator, shapes] = work
-        before = producer.get(node.inputs[0]) if len(node.inputs) == 1 else None
-        alone = (
-            readers.get(node.inputs[0]) == 1 and node.inputs[0] not in outputs if before else False
-        )
-        if before is not None and alone and _fits_behind(node, before):
-            operator = node.operator
-            free = operator.free_on_matrix_exit and before.node.operator.unit is Unit.MATRIX
-            before.vector_ops += () if free else work.vector_ops
-            before.params += work.params
-            before.outputs = node.outputs
-            before.fused.append(Fused(operator.name, free))
-            before.members.append(node.name)
-            before.stage = operator.exit
-            producer[node.outputs[0]] = before
-            continue
-        bias = [Fused("bias", is_free=True)] if getattr(node.operator, "bias", False) else []
-        draft = _Draft(
-            node,
-            *(work.macs, work.vector_ops, work.params, work.tied),
-            node.outputs,
-            bias,
-            [node.name],
-        )
-        drafts.append(draft)
-        producer.update(dict.fromkeys(node.outputs, draft))
-    return drafts
-
-
-def _fits_behind(node: Node, before: _Draft) -> bool:
-    stage = node.operator.exit
-    computes = before.node.operator.unit in (Unit.MATRIX, Unit.VECTOR)
-    return computes and len(before.outputs) == 1 and stage.value > before.stage.value
+        return _Assembly(network, fuse(network)).program()
 
 
 class _Assembly:
     """Numbers the tensors and finds their lives."""
 
-    def __init__(self, network: Network, drafts: list[_Draft]) -> None:
+    def __init__(self, network: Network, drafts: list[Draft]) -> None:
         self._network = network
         self._drafts = drafts
         self._tensors: list[Tensor] = []
@@ -228,7 +145,7 @@ class _Assembly:
         storage = {name: name for name in self._network.inputs}
         for draft in self._drafts:
             for name in draft.outputs:
-                storage[name] = storage[draft.node.inputs[0]] if draft.is_view else name
+                storage[name] = storage[draft.inputs[0]] if draft.is_view else name
         return storage
 
     def _lives(self, storage: dict[str, str]) -> dict[str, tuple[int, int, int]]:
@@ -237,7 +154,7 @@ class _Assembly:
         for position, draft in enumerate(self._drafts):
             if draft.is_view:
                 continue
-            for name in dict.fromkeys(storage[each] for each in draft.node.inputs):
+            for name in dict.fromkeys(storage[each] for each in draft.inputs):
                 first, _, readers = lives.get(name, (position, position, 0))
                 lives[name] = (first, position, readers + 1)
             for name in draft.outputs:
@@ -257,24 +174,17 @@ class _Assembly:
             kind = Kind.OUTPUT
         return _tensor(name, kind, elements(tensor.shape), tensor.bits, first, last, readers)
 
-    def _layer(self, position: int, draft: _Draft, index: dict[str, int]) -> Layer:
+    def _layer(self, position: int, draft: Draft, index: dict[str, int]) -> Layer:
         node = draft.node
-        count = total(draft.params) + total(draft.tied)
-        weights: tuple[int, ...] = ()
-        if count:
-            weights = (len(self._tensors),)
-            bits = self._network.weight_bits
-            self._tensors.append(
-                _tensor(f"{node.name}.weights", Kind.WEIGHT, count, bits, position, position, 1)
-            )
+        weights = self._weights(position, draft)
         layer = Layer(
             name=node.name,
             op=node.operator.name,
-            macs=draft.macs,
-            vector_ops=draft.vector_ops,
-            params=draft.params,
-            tied=draft.tied,
-            reads=tuple(index[name] for name in node.inputs),
+            macs=draft.work.macs,
+            vector_ops=draft.work.vector_ops,
+            params=draft.work.params,
+            tied=draft.work.tied,
+            reads=tuple(index[name] for name in draft.inputs),
             writes=tuple(index[name] for name in draft.outputs),
             weights=weights,
             input_shapes=self._network.shapes(node.inputs),
@@ -286,7 +196,24 @@ class _Assembly:
         self._check_layer(draft, layer)
         return layer
 
-    def _check_layer(self, draft: _Draft, layer: Layer) -> None:
+    def _weights(self, position: int, draft: Draft) -> tuple[int, ...]:
+        """The weight tensors of a layer: one, and one more for each width that some of them have by themselves."""
+        node = draft.node
+        rest = total(draft.work.params) + total(draft.work.tied)
+        by_bits: dict[int, int] = {node.weight_bits or self._network.weight_bits: 0}
+        for count, bits in node.other_weights:
+            by_bits[bits] = by_bits.get(bits, 0) + count
+            rest -= count
+        by_bits[next(iter(by_bits))] += rest
+        indices: list[int] = []
+        for bits, count in by_bits.items():
+            if count:
+                name = f"{node.name}.weights" + (f".{bits}_bits" if indices else "")
+                indices.append(len(self._tensors))
+                self._tensors.append(_tensor(name, Kind.WEIGHT, count, bits, position, position, 1))
+        return tuple(indices)
+
+    def _check_layer(self, draft: Draft, layer: Layer) -> None:
         touched = [self._tensors[index] for index in (*layer.reads, *layer.writes, *layer.weights)]
         counts = [
             (total(layer.macs), "MACs"),

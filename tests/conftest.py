@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perfsim import load_network
 from perfsim.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,3 +83,15 @@ def load(write):
     from perfsim import load_network
 
     return lambda text, **settings: load_network(write("net.yaml", text), **settings)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads an ONNX model, or the bytes of one."""
+
+    def read_model(made, **settings):
+        path = tmp_path / "net.onnx"
+        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
+        return load_network(path, **settings)
+
+    return read_model

@@ -325,3 +325,79 @@ def test_a_setting_that_changes_nothing_is_an_error(setting, perfsim_cli, write)
     path = write("net.yaml", "input: [4, 8, 8]\nlayers: [relu: {}]\n")
     run = perfsim_cli("run", path, "--hw", "1MB_1GBs_1TF", "--set", setting)
     one_error(run, f"--set {setting}", "nothing in this network depends on")
+
+
+PARTS = """\
+input: [8, 4, 4]
+blocks:
+  Half:
+    layers:
+      - conv: {name: all, channels: $input_channels, kernel: 1, bias: false}
+      - split: {name: cut, parts: [1, $(previous_channels - 1)]}
+layers:
+  - split: {name: s, parts: 2}
+  - Half: {name: h, inputs: [s.2]}
+  - conv: {name: a, inputs: [h.cut.2], channels: 3, kernel: 1, bias: false}
+  - repeat: 2
+    layers:
+      - split: {name: c, parts: [1, 2], inputs: [block_input]}
+      - conv: {name: b, inputs: [c.2], channels: 3, kernel: 1, bias: false}
+  - concat: {inputs: [s.1, h.cut.1, c.1.1, c.2.2, b.1]}
+"""
+
+
+def test_the_parts_of_a_split_are_read_by_their_numbers(load):
+    network = load(PARTS)
+    shapes = {name: tensor.shape[1] for name, tensor in network.tensors.items()}
+    assert [shapes[each] for each in ("s.1", "s.2", "h.cut.2", "c.1.1", "c.2.2")] == [4, 4, 3, 1, 2]
+    reads = {node.name: node.inputs for node in network.nodes}
+    assert (reads["h.all"], reads["a"]) == (("s.2",), ("h.cut.2",))
+    assert (reads["c.1"], reads["c.2"]) == (("a",), ("b.1",))
+    assert (reads["b.1"], reads["b.2"]) == (("c.1.2",), ("c.2.2",))
+    assert reads["concat_1"] == ("s.1", "h.cut.1", "c.1.1", "c.2.2", "b.1")
+    macs = [total(layer.macs) for layer in lower(network).layers if layer.macs]
+    assert macs == [16 * each for each in (4 * 4, 3 * 3, 2 * 3, 2 * 3)]
+    assert set(network.outputs) == {"concat_1", "c.2.1", "b.2"}
+
+
+CUT = "input: [8, 4, 4]\nlayers:\n  - split: {name: s, parts: 2}\n  - "
+
+
+def test_the_bits_of_a_layer_are_those_of_all_its_parts(load):
+    network = load(
+        "input: [8]\nlayers: [split: {name: s, parts: [2, 3, 3], precision: {feature_map: 3}}]\n"
+    )
+    assert [network.tensors[f"s.{number}"].bits for number in (1, 2, 3)] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "fragments"),
+    [
+        ("relu: {}", ["net.yaml:4", "'s' has several outputs", "[s.1]"]),
+        ("relu: {inputs: [s]}", ["net.yaml:4", "no layer is named 's'", "did you mean 's.1'?"]),
+        ("relu: {inputs: [s.3]}", ["net.yaml:4", "no layer is named 's.3'", "did you mean 's.2'?"]),
+        (
+            "relu: {name: s.1, inputs: [s.2]}",
+            ["net.yaml:4", "'s.1' is used twice (also at line 3)"],
+        ),
+        ("conv: {channels: $previous_channels, kernel: 1}", ["net.yaml:4", "'s' has several"]),
+        (
+            "repeat: 1\n    layers: [relu: {inputs: [block_input]}]",
+            ["net.yaml:5", "'s' has several"],
+        ),
+        (
+            "Cut: {}\n  - relu: {}\nblocks: {Cut: {layers: [split: {parts: 2, inputs: [s.1]}]}}",
+            ["net.yaml:5", "'Cut_1.split_1' has several outputs"],
+        ),
+        (
+            "Cut: {name: c, inputs: [s.1]}\n  - relu: {inputs: [c]}\n"
+            "blocks: {Cut: {layers: [split: {parts: 2}]}}",
+            ["net.yaml:5", "no layer is named 'c'"],
+        ),
+    ],
+)
+def test_a_layer_reads_one_part_of_a_split(line, fragments, load):
+    with pytest.raises(PerfsimError) as caught:
+        load(f"{CUT}{line}\n")
+    for fragment in fragments:
+        assert fragment in str(caught.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -38,16 +37,6 @@ def model(nodes, inputs, outputs, weights=(), opset=17, **more):
         weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], **more)
-
-
-@pytest.fixture
-def read(tmp_path):
-    def read_model(made, **settings):
-        path = tmp_path / "net.onnx"
-        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-        return load_network(path, **settings)
-
-    return read_model
 
 
 def rows(network):
@@ -323,21 +312,6 @@ def test_unknown_operators_move_bytes_when_that_is_allowed(read, perfsim_cli, tm
     assert (allowed.status, allowed.out.splitlines()[0]) == (0, said)
     first = lower(network).layers[0]
     assert (first.op, total(first.macs), total(first.vector_ops)) == ("unpriced Mine", 0, 0)
-
-
-def test_mutated_bytes_never_give_a_traceback(tmp_path):
-    whole = (LIGHT / "light_squeezenet.onnx").read_bytes()
-    chance = random.Random(1)
-    path = tmp_path / "m.onnx"
-    for _ in range(100):
-        data = bytearray(whole)
-        for _ in range(chance.randint(1, 8)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        path.write_bytes(bytes(data))
-        try:
-            lower(load_network(path))
-        except PerfsimError as error:
-            assert_one_line(error)
 
 
 def test_gelu_layer_norm_and_bias_are_put_together(read):

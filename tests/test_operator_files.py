@@ -7,6 +7,7 @@ import json
 import jsonschema
 import pytest
 import yaml
+from conftest import ROOT
 
 from perfsim import Machine, simulate
 from perfsim.errors import InputError
@@ -40,6 +41,12 @@ layers:
   - pad: {before: 0, after: [1, 2]}
   - slice: {axis: 2, start: 1, stop: -1, step: 2, name: part}
   - concat: {inputs: [part, part]}
+  - resize_linear: {output: [9, 8]}
+  - mul: {value: 0.5}
+  - sub: {value: $(1 / 3)}
+  - split: {name: cut, parts: [4, 12]}
+  - gather: {inputs: [cut.2], axis: 1, indices: 4, name: picked}
+  - concat: {inputs: [cut.1, picked]}
   - adaptive_max_pool: {output: 4}
   - adaptive_avg_pool: {output: [2, 2]}
   - reduce_max: {axes: [-1], keep_dims: true}
@@ -71,10 +78,15 @@ layers:
   - linear: {name: value, inputs: [words], units: 4}
   - attention: {inputs: [query, key, value], heads: 4, kv_heads: 2, causal: true}
   - lstm: {units: 4, bidirectional: true}
+  - rnn: {units: 8}
+  - cum_sum: {}
+  - top_k: {name: best, k: 3, axis: 1}
+  - gather: {inputs: [rnn_1, best.2], axis: 1, indices: 24}
   - gru: {units: 8, bias: false}
   - transpose: {order: [0, 2, 1], name: turned}
   - matmul: {inputs: [gru_1, gru_1], transpose_b: true, activation: gelu}
   - softmax: {axis: -1}
+  - log_softmax: {axis: -1}
   - reduce_mean: {}
 """
 
@@ -125,10 +137,11 @@ WRONG = {  # layer -> input shape, parts of the message
     "matmul: {inputs: [input, input]}": ([3, 4], ["3x4 times 3x4", "as many columns"]),
     "matmul: {batch_norm: true, inputs: [input, input]}": ([4, 4], ["batch_norm"]),
     "matmul: {}": ([4, 4], ["found 1 input, expected 2"]),
-    "attention: {heads: 2}": ([4, 4], ["found 1 input, expected 3"]),
+    "attention: {heads: 2}": ([4, 4], ["found 1 input, expected at least 3"]),
     "attention: {heads: 3, inputs: [input, input, input]}": ([5, 4], ["3 heads", "multiple of 3"]),
     "attention: {heads: 4, kv_heads: 3, inputs: [input, input, input]}": ([5, 4], ["3 heads do not divide"]),
     "attention: {heads: 4, kv_heads: 2, inputs: [input, input, input]}": ([5, 4], ["differ in size"]),
+    "attention: {heads: 2, inputs: [input, input, input, input]}": ([5, 4], ["1x2x5x5 and 1x5x4"]),
     "attention: {heads: 1, inputs: [input, input, input]}": ([5], ["tokens x features"]),
     "lstm: {units: 4}": ([5], ["batch x tokens x features"]),
     "layer_norm: {axes: 3}": ([5, 4], ["axes 3 of 3 axes", "the batch stays"]),
@@ -152,6 +165,21 @@ WRONG = {  # layer -> input shape, parts of the message
     "slice: {axis: 7}": ([5, 4], ["axis 7"]),
     "channel_shuffle: {groups: 3}": ([5, 4], ["divisor of 5"]),
     "resize_nearest: {scale: [2, 2, 2]}": ([5, 4, 4], ["one number, or 2"]),
+    "resize_linear: {}": ([5, 4, 4], ["neither of scale and output"]),
+    "resize_nearest: {scale: 2, output: 8}": ([5, 4, 4], ["both of scale and output"]),
+    "split: {parts: 2}": ([5, 4], ["2 equal parts of 5 elements", "divisor of 5"]),
+    "split: {parts: [2, 2]}": ([5, 4], ["4 elements in all", "the 5 elements along axis 1"]),
+    "split: {parts: 1000000000000}": ([5, 4], ["more than 100,000 outputs"]),
+    "split: {parts: half}": ([5, 4], ["how many equal parts, or a list"]),
+    "chunk: {parts: 1}": ([5, 4], ["did you mean 'split'?"]),
+    "gather: {axis: 1, indices: 3, inputs: [input, input]}": ([5, 4], ["3 for each image"]),
+    "top_k: {k: 5}": ([5, 4], ["k 5 of 4 elements along axis -1", "at most 4"]),
+    "top_k: {k: 1, activation: relu}": ([5, 4], ["unknown key 'activation'"]),
+    "cum_sum: {axis: 3}": ([5, 4], ["axis 3 of 3 axes"]),
+    "mul: {}": ([5, 4], ["found 1 input, expected 2 inputs, or one and a value"]),
+    "mul: {value: .inf}": ([5, 4], ["found inf", "a number such as 0.5"]),
+    "mul: {value: true}": ([5, 4], ["a number such as 0.5"]),
+    "sub: {value: 1, inputs: [input, input]}": ([5, 4], ["2 inputs and a value"]),
     "adaptive_avg_pool: {output: 0}": ([5, 4, 4], ["at least 1"]),
     "upsample: {scale: 2}": ([5, 4, 4], ["did you mean 'resize_nearest'?"]),
 }  # fmt: skip
@@ -170,3 +198,18 @@ def test_a_scalar_is_refused_where_a_batch_is_needed(load):
     for layer in ("flatten: {}", "fully_connected: {units: 3}", "reshape: {shape: [1]}"):
         with pytest.raises(InputError, match=r"an input of shape scalar|inputs scalar"):
             load(f"input: [4]\nlayers:\n  - reduce_sum: {{axes: [0, 1]}}\n  - {layer}\n")
+
+
+def test_squeeze_and_excite_as_documented(load):
+    text = (ROOT / "docs/operators.md").read_text()
+    block = text[text.index("    SqueezeExcite:\n") :]
+    network = load(
+        f"input: [32, 7, 7]\nblocks:\n{block}\nlayers:\n  - SqueezeExcite: {{name: se, squeezed: 8}}\n"
+    )
+    layers = lower(network).layers
+    assert [layer.op for layer in layers] == ["global_avg_pool", "conv", "conv", "mul"]
+    assert layers[-1].output_shapes == ((1, 32, 7, 7),)
+    params = sum(product.value for layer in layers for product in layer.params)
+    assert params == (32 * 8 + 8) + (8 * 32 + 32)
+    vector_ops = sum(product.value for layer in layers for product in layer.vector_ops)
+    assert vector_ops == 32 * 49 + 32 * 4 + 32 * 49  # pool, sigmoid, scale; relu is free

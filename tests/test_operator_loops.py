@@ -13,11 +13,23 @@ from hypothesis import strategies as st
 from perfsim.errors import ShapeError
 from perfsim.network.arithmetic import Add
 from perfsim.network.convolution import Conv, ConvTranspose
+from perfsim.network.elementwise import LogSoftmax
 from perfsim.network.layout import Pad, Slice, Transpose
 from perfsim.network.matrix import Attention, Linear, Matmul
 from perfsim.network.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool
-from perfsim.network.recurrent import Gru, Lstm
-from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.recurrent import Gru, Lstm, Rnn
+from perfsim.network.reduction import (
+    ArgMax,
+    ArgMin,
+    CumSum,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceStd,
+    ReduceSum,
+    ReduceVar,
+)
+from perfsim.network.selection import Gather, Split
 from perfsim.network.work import total
 
 SMALL = st.integers(1, 4)
@@ -88,6 +100,10 @@ def test_matrix_product(data):
     b = np.ones((*lead[1:], summed, columns))
     expected = (a @ b).shape
     macs = sum(1 for _ in every(expected) for _ in range(summed))
+    if not lead and rows == 1:  # a vector is a row in front and a column behind
+        assert counted(Matmul(), (summed,), b.shape) == ((columns,), macs, 0, 0)
+    if not lead and columns == 1:
+        assert counted(Matmul(), a.shape, (summed,)) == ((rows,), macs, 0, 0)
     a_shape = a.swapaxes(-1, -2).shape if transpose_a else a.shape
     b_shape = b.swapaxes(-1, -2).shape if transpose_b else b.shape
     assert counted(Matmul(transpose_a, transpose_b), a_shape, b_shape) == (expected, macs, 0, 0)
@@ -115,9 +131,18 @@ def test_attention(batch, queries, keys, key_size, value_size, kv_heads, shared_
         (batch, keys, kv_heads * key_size),
         (batch, keys, kv_heads * value_size),
     )
-    expected = ((batch, queries, heads * value_size), macs, 6 * scores, 0)
-    assert counted(Attention(heads, kv_heads), *shapes) == expected
-    assert counted(Attention(heads, kv_heads, causal=True), *shapes) == expected
+    output, masked = (batch, queries, heads * value_size), 6 * scores + scores
+    assert counted(Attention(heads, kv_heads), *shapes) == (output, macs, 6 * scores, 0)
+    assert counted(Attention(heads, kv_heads, causal=True), *shapes) == (output, macs, masked, 0)
+    # the same with the heads as an axis
+    split = (
+        (batch, heads, queries, key_size),
+        (batch, kv_heads, keys, key_size),
+        (batch, kv_heads, keys, value_size),
+    )
+    output = (batch, heads, queries, value_size)
+    assert counted(Attention(1), *split) == (output, macs, 6 * scores, 0)
+    assert counted(Attention(1), *split, (queries, keys)) == (output, macs, masked, 0)
 
 
 def test_attention_as_its_parts():
@@ -137,7 +162,9 @@ def test_recurrent(batch, tokens, features, units, bidirectional, bias):
     sigmoid, tanh = 4, 5
     for operator, gates, ops in (
         (Lstm, 4, 3 * sigmoid + 2 * tanh + len(("f c", "i g", "+", "o tanh c"))),
+        (Rnn, 1, tanh),
         (Gru, 3, 2 * sigmoid + tanh + len(("r Uh", "+ Wx", "1 - z", "(1 - z) n", "z h", "+"))),
+        (Rnn, 1, tanh),
     ):
         macs = vector_ops = params = 0
         for _ in every((directions, gates, units)):
@@ -166,8 +193,41 @@ def test_reductions(shape, data):
     for chosen in (tuple(axes), negative):
         for operator in (ReduceSum, ReduceMax, ReduceMin):
             assert counted(operator(chosen, keep_dims), shape) == (expected, 0, combined, 0)
-        mean = counted(ReduceMean(chosen, keep_dims), shape)
-        assert mean == (expected, 0, combined + len(seen), 0)
+        mean = combined + len(seen)
+        assert counted(ReduceMean(chosen, keep_dims), shape) == (expected, 0, mean, 0)
+        # a difference and its square for each element, between two means
+        variance = mean + math.prod(shape) + math.prod(shape) + mean
+        assert counted(ReduceVar(chosen, keep_dims), shape) == (expected, 0, variance, 0)
+        deviation = variance + len(seen)
+        assert counted(ReduceStd(chosen, keep_dims), shape) == (expected, 0, deviation, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.data())
+def test_along_one_axis(shape, data):
+    """Running sums, extremes, log_softmax and picking, line by line."""
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    array = np.arange(math.prod(shape)).reshape(shape)
+    lines = np.moveaxis(array, axis, -1).reshape(-1, shape[axis])
+    steps = logarithms = elements = 0
+    for line in lines:
+        logarithms += 1
+        for at, _ in enumerate(line):
+            elements += 1
+            steps += at > 0  # compared with what is before it
+    assert counted(CumSum(axis), shape) == (array.cumsum(axis).shape, 0, elements, 0)
+    for operator, function in ((ArgMax, np.argmax), (ArgMin, np.argmin)):
+        for keep in (False, True):
+            expected = function(array, axis=axis, keepdims=keep).shape
+            assert counted(operator(axis, keep), shape) == (expected, 0, steps, 0)
+    assert counted(LogSoftmax(axis), shape) == (shape, 0, 5 * elements + logarithms, 0)
+    picked = data.draw(st.lists(st.integers(0, shape[axis] - 1), min_size=1, max_size=6))
+    taken = array.take(picked, axis).shape
+    assert counted(Gather(axis, len(picked)), shape) == (taken, 0, 0, 0)
+    cuts = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    whole = (*shape[: axis % len(shape)], sum(cuts), *shape[axis % len(shape) + 1 :])
+    parts = np.split(np.ones(whole), np.cumsum(cuts)[:-1], axis)
+    assert Split(tuple(cuts), axis).output_shapes((whole,)) == tuple(each.shape for each in parts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,7 +22,7 @@ from perfsim.network.arithmetic import (
     Sub,
 )
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
-from perfsim.network.elementwise import ACTIVATIONS, Prelu, Softmax
+from perfsim.network.elementwise import ACTIVATIONS, LogSoftmax, Prelu, Softmax
 from perfsim.network.layout import (
     ChannelShuffle,
     Concat,
@@ -44,7 +44,17 @@ from perfsim.network.normalization import (
     Lrn,
     RmsNorm,
 )
-from perfsim.network.operator import Amounts, Padding, PerAxis, Positive, Unit, Whole, Wholes
+from perfsim.network.operator import (
+    Amounts,
+    Number,
+    Padding,
+    Parts,
+    PerAxis,
+    Positive,
+    Unit,
+    Whole,
+    Wholes,
+)
 from perfsim.network.operators import FAMILIES, OPERATORS, operators_in
 from perfsim.network.pooling import (
     AdaptiveAvgPool,
@@ -54,16 +64,30 @@ from perfsim.network.pooling import (
     GlobalMaxPool,
     MaxPool,
 )
-from perfsim.network.recurrent import Gru, Lstm
-from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.quantization import Dequantize, Quantize
+from perfsim.network.recurrent import Gru, Lstm, Rnn
+from perfsim.network.reduction import (
+    ArgMax,
+    ArgMin,
+    CumSum,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceStd,
+    ReduceSum,
+    ReduceVar,
+)
 from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.selection import Gather, Split, TopK
 from perfsim.network.transformer import LearnedAdd, LearnedScale, LearnedTokens, Roll
-from perfsim.network.work import elements, total
+from perfsim.network.work import Work, elements, total
 
 IMAGE = (1, 3, 32, 32)
 
 # operator, input shapes, output shape, MACs, vector operations, parameters: worked by hand
 BY_HAND = [
+    (Quantize(bits=4), [IMAGE], IMAGE, 0, 4 * 3072, 0),
+    (Dequantize(), [IMAGE], IMAGE, 0, 2 * 3072, 0),
     (Conv(channels=16, kernel=3), [IMAGE], (1, 16, 32, 32), 442_368, 0, 448),
     (Conv(channels=16, kernel=3, bias=False), [IMAGE], (1, 16, 32, 32), 442_368, 0, 432),
     (Conv(channels=16, kernel=3, stride=2), [IMAGE], (1, 16, 16, 16), 110_592, 0, 448),
@@ -127,7 +151,16 @@ BY_HAND = [
         [(1, 3, 8), (1, 5, 4), (1, 5, 6)],
         (1, 3, 12),
         60 * 2 + 60 * 3,
-        60 * 6,
+        60 * (6 + 1),
+        0,
+    ),
+    (
+        # heads as an axis: 6 of the query share 2 of key and value; the mask is the same for all heads
+        Attention(heads=1),
+        [(2, 6, 3, 8), (2, 2, 5, 8), (2, 2, 5, 4), (2, 1, 3, 5)],
+        (2, 6, 3, 4),
+        2 * 6 * 15 * (8 + 4),
+        2 * 6 * 15 * (6 + 1),
         0,
     ),
     (
@@ -144,6 +177,7 @@ BY_HAND = [
     (Lstm(4, bidirectional=True, bias=False), [(1, 5, 3)], (1, 5, 8), 1120, 1040, 224),
     (Lstm(units=20), [(1, 1, 10)], (1, 1, 20), 2400, 520, 2560),  # nn.LSTM(10, 20) has 2560
     (Gru(units=4), [(1, 5, 3)], (1, 5, 4), 420, 5 * 4 * 19, 84 + 24),
+    (Rnn(units=4), [(1, 5, 3)], (1, 5, 4), 5 * 4 * (3 + 4), 5 * 4 * 5, 4 * (3 + 4) + 2 * 4),
     (Gru(4, bidirectional=True), [(1, 5, 3)], (1, 5, 8), 840, 760, 216),
     (MaxPool(kernel=2), [IMAGE], (1, 3, 16, 16), 0, 768 * 3, 0),
     (MaxPool(kernel=3, stride=2), [(1, 64, 112, 112)], (1, 64, 56, 56), 0, 200_704 * 8, 0),
@@ -191,7 +225,25 @@ BY_HAND = [
     (Flatten(), [(2, 3, 8, 8)], (2, 192), 0, 0, 0),
     (ResizeLinear(scale=3), [(1, 2, 4)], (1, 2, 12), 0, 24 * 3, 0),
     (ResizeLinear(scale=2), [(1, 1, 2, 2)], (1, 1, 4, 4), 0, 16 * 9, 0),
-    (ResizeLinear(scale=(1, 2, 2)), [(1, 1, 2, 2, 2)], (1, 1, 2, 4, 4), 0, 32 * 21, 0),
+    (ResizeLinear(scale=(1, 2, 2)), [(1, 1, 2, 2, 2)], (1, 1, 2, 4, 4), 0, 32 * 9, 0),
+    (ResizeLinear(output=(5, 3)), [(1, 2, 7, 3)], (1, 2, 5, 3), 0, 30 * 3, 0),
+    (ResizeNearest(output=7), [(1, 3, 4, 5)], (1, 3, 7, 7), 0, 0, 0),
+    (CumSum(), [(4, 3, 2)], (4, 3, 2), 0, 24, 0),
+    (CumSum(axis=-1), [(4, 3, 2)], (4, 3, 2), 0, 24, 0),
+    (ArgMax(), [(2, 10)], (2,), 0, 2 * 9, 0),
+    (ArgMin(axis=-1, keep_dims=True), [(2, 3, 5)], (2, 3, 1), 0, 6 * 4, 0),
+    # mean: 4 additions and a scaling; 5 differences, 5 squares; 4 additions and a scaling
+    (ReduceVar(axes=(2,)), [(2, 3, 5)], (2, 3), 0, 6 * (5 + 5 + 5 + 5), 0),
+    (ReduceStd(axes=(2,)), [(2, 3, 5)], (2, 3), 0, 6 * (5 + 5 + 5 + 5 + 1), 0),
+    (LogSoftmax(), [(2, 10)], (2, 10), 0, 2 * (10 * 5 + 1), 0),
+    (LogSoftmax(axis=-1), [(2, 3, 5)], (2, 3, 5), 0, 6 * (5 * 5 + 1), 0),
+    (Gather(axis=2, indices=7), [(2, 3, 5)], (2, 3, 7), 0, 0, 0),
+    (Gather(axis=1, indices=6), [(2, 3, 5), (2, 3, 2)], (2, 6, 5), 0, 0, 0),
+    (Mul(value=0.17), [(1, 3, 5)], (1, 3, 5), 0, 15, 0),
+    (Add(value=1), [(1, 3, 5), (1, 3, 1)], (1, 3, 5), 0, 30, 0),
+    (Pow(value=2), [(1, 3, 5)], (1, 3, 5), 0, 15, 0),
+    # 4 units at 5 tokens read 3 features and 4 units; 2 bias vectors
+    (Rnn(units=4), [(1, 5, 3)], (1, 5, 4), 5 * 4 * (3 + 4), 5 * 4 * 5, 4 * (3 + 4) + 2 * 4),
     (ResizeNearest(scale=2), [(1, 3, 4, 5)], (1, 3, 8, 10), 0, 0, 0),
     (Transpose(order=(0, 2, 3, 1)), [(1, 3, 4, 5)], (1, 4, 5, 3), 0, 0, 0),
     (Pad(before=1), [(1, 3, 4, 5)], (1, 3, 6, 7), 0, 0, 0),
@@ -262,7 +314,8 @@ def test_functions_of_an_element(function):
 
 
 def test_every_operator_is_worked_by_hand():
-    tested = {row[0].name for row in BY_HAND} | set(OPS_PER_ELEMENT)
+    several_outputs = {Split.name, TopK.name}  # tests of their own
+    tested = {row[0].name for row in BY_HAND} | set(OPS_PER_ELEMENT) | several_outputs
     assert tested == set(OPERATORS)
 
 
@@ -344,6 +397,43 @@ def test_batch_multiplies_work_but_not_parameters():
         assert total(work_three.params) == total(work_one.params)
 
 
+def test_a_vector_is_a_row_in_front_and_a_column_behind():
+    for inputs, output, macs in (
+        (((5,), (2, 5, 3)), (2, 3), 2 * 3 * 5),
+        (((2, 5, 3), (5,)), (2, 3), 2 * 3 * 5),
+        (((5,), (5,)), (), 5),
+    ):
+        turned = len(inputs[0]) == 3  # which leaves a vector as it is
+        product = Matmul(transpose_a=turned, transpose_b=turned)
+        assert product.output_shapes(inputs) == (output,)
+        assert total(product.work(inputs, (output,)).macs) == macs
+
+
+def test_the_largest_elements_and_their_numbers():
+    for k, comparisons in ((1, 1), (2, 2), (3, 3), (4, 3), (5, 4)):
+        top = TopK(k)
+        outputs = top.output_shapes(((2, 3, 6),))
+        assert outputs == ((2, 3, k), (2, 3, k))
+        assert total(top.work(((2, 3, 6),), outputs).vector_ops) == 36 * comparisons
+    with pytest.raises(ShapeError, match="at most 6"):
+        TopK(7).output_shapes(((2, 3, 6),))
+
+
+@pytest.mark.parametrize(
+    ("split", "parts"),
+    [
+        (Split(3), [(2, 2, 4), (2, 2, 4), (2, 2, 4)]),
+        (Split((1, 3), axis=-1), [(2, 6, 1), (2, 6, 3)]),
+        (Split((6,)), [(2, 6, 4)]),
+    ],
+)
+def test_a_split_has_its_parts_as_outputs(split, parts):
+    outputs = split.output_shapes(((2, 6, 4),))
+    assert outputs == tuple(parts)
+    assert split.outputs == len(parts)
+    assert split.work(((2, 6, 4),), outputs) == Work()
+
+
 @pytest.mark.parametrize("shape", [(3, 1), (1, 8, 5), (1, 5, 8), (0,), (-2,)])
 def test_a_trained_tensor_stretches_to_the_input_alone(shape):
     with pytest.raises(ShapeError):
@@ -382,6 +472,9 @@ def test_operators_compare_by_value(operator):
         "shape": (4, 2),
         "entries": 8,
         "features": 4,
+        "parts": 2,
+        "indices": 3,
+        "k": 2,
     }
     names = getattr(operator, "__dataclass_fields__", {})
     chosen = {key: value for key, value in arguments.items() if key in names}
@@ -406,6 +499,8 @@ ATTRIBUTES = {  # what each type of attribute may be, fitting or not
     Padding: st.sampled_from(["same", "valid", "sam", 0, 1, (0, 1)]),
     Whole: WHOLE,
     Wholes: LISTED,
+    Parts: SIZE | st.lists(SIZE, min_size=1, max_size=3).map(tuple),
+    Number: st.floats(allow_nan=False, allow_infinity=False),
 }
 ATTRIBUTES |= {kind | None: st.none() | values for kind, values in ATTRIBUTES.items()}
 
@@ -422,14 +517,15 @@ def test_inputs_that_do_not_fit_are_refused_and_all_others_have_their_counts(dat
     count = data.draw(st.integers(least, most or 3))
     shapes = (first, *(data.draw(st.sampled_from([first, first[1:]])) for _ in range(count - 1)))
     try:
-        (output,) = operator.output_shapes(shapes)
-        work = operator.work(shapes, (output,))
+        outputs = operator.output_shapes(shapes)
+        work = operator.work(shapes, outputs)
     except ShapeError:
         return
-    assert all(size >= 1 for size in output)
+    assert len(outputs) == operator.outputs
+    assert all(size >= 1 for output in outputs for size in output)
     for count in (work.macs, work.vector_ops, work.params):
         assert all(value >= 0 for product in count for value, _ in product.factors)
     if operator.unit is Unit.VIEW:
-        assert elements(output) == elements(first)
+        assert elements(outputs[0]) == elements(first)
     assert not work.macs or operator.unit is Unit.MATRIX
     assert not work.vector_ops or operator.unit in (Unit.MATRIX, Unit.VECTOR)

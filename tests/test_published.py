@@ -61,6 +61,37 @@ def test_network_counts(row):
     assert sum(total(layer.macs) for layer in program.layers) == int(row["macs_with_attention"])
 
 
+@pytest.mark.parametrize(
+    "row",
+    read_csv(PUBLISHED / "settings.csv"),
+    ids=lambda row: f"{row['network']}-{row['settings']}",
+)
+def test_counts_with_another_setting(row):
+    key, value = row["settings"].split("=")
+    network = load_network(row["network"], **{key: float(value) if key == "width" else int(value)})
+    layers = lower(network).layers
+    assert sum(total(layer.params) for layer in layers) == int(row["params"])
+    assert sum(total(layer.macs) for layer in layers) == int(row["macs"])
+
+
+@pytest.mark.parametrize("width", [0.25, 0.33, 1, 1.5])
+def test_the_width_of_a_resnet(width):
+    """Every stage has `width` times its channels, rounded down: ResNet-18 of the paper's table 1, layer by layer."""
+    layers: list[tuple[int, int, int, int]] = [(3, int(64 * width), 7, 112)]
+    read = int(64 * width)
+    for stage, size in enumerate((56, 28, 14, 7)):
+        made = int((64 << stage) * width)
+        layers += [(read, made, 3, size), *((made, made, 3, size),) * 3]
+        if stage:
+            layers.append((read, made, 1, size))
+        read = made
+    macs = sum(a * b * kernel**2 * size**2 for a, b, kernel, size in layers) + read * 1000
+    params = sum(a * b * kernel**2 + 2 * b for a, b, kernel, _ in layers) + read * 1000 + 1000
+    counted = lower(load_network("resnet18", width=width)).layers
+    assert sum(total(layer.macs) for layer in counted) == macs
+    assert sum(total(layer.params) for layer in counted) == params
+
+
 # name, parameters, MACs: parameters as published (the paper or its reference implementation); MACs counted from the
 # papers' tables and, where torchvision prints millions of them, equal to those
 WITHOUT_A_ROW = [

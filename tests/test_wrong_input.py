@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import MACHINE, TINY
+
+from perfsim import MissingExtraError, ShapeError, from_torch
+from perfsim.network.layout import Slice
 
 HEAD = "name: n\ninput: [3, 8, 8]\nlayers:\n"
 
@@ -131,7 +135,7 @@ NETWORKS = {
         ),
         ["net.yaml:6", "1x4x8x8 and 1x4x4x4", "equal but for the channels"],
     ),
-    "add of one": (layers(CONV, "add: {}"), ["net.yaml:5", "found 1 input", "at least 2"]),
+    "add of one": (layers(CONV, "add: {}"), ["net.yaml:5", "found 1 input", "expected 2 inputs"]),
     "conv of two": (
         layers("conv: {channels: 4, kernel: 3, inputs: [input, input]}"),
         ["net.yaml:4", "found 2 inputs", "expected 1"],
@@ -556,3 +560,23 @@ def test_check_reports_every_file(perfsim_cli, write):
     assert "bad.yaml:3" in errors[0]
     assert "gone.yaml: no such file" in errors[1]
     assert "neither a network nor a machine" in errors[2]
+
+
+def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'perfsim\[torch\]'"):
+        from_torch(None, [])
+
+
+def test_what_python_warns_of_in_an_expression_is_not_shown(load):
+    """`4if` is a SyntaxWarning, which the tests turn into an error."""
+    network = load(layers("conv: {channels: $4if 1 else 2, kernel: 3}"))
+    assert network.tensors[network.outputs[0]].shape == (1, 4, 8, 8)
+
+
+def test_a_slice_of_an_axis_of_any_size_has_a_shape():
+    """Shapes are checked against 2^53 later, and files may hold any number."""
+    assert Slice(axis=1, start=1, step=2).output_shapes(((1, 10**22),)) == ((1, 10**22 // 2),)
+    assert Slice(axis=1, start=-3, stop=-1).output_shapes(((1, 10**22),)) == ((1, 2),)
+    with pytest.raises(ShapeError, match="nothing is left"):
+        Slice(axis=1, start=5, stop=2).output_shapes(((1, 10**22),))

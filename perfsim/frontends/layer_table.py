@@ -172,7 +172,7 @@ def _vector_ops(op: str, read: int, written: int) -> int:
     kind: Any = OPERATORS[op]
     if kind.unit is not Unit.VECTOR:
         return 0
-    inputs: tuple[Shape, ...] = ((1, written),) * kind.inputs_allowed[0]
+    inputs: tuple[Shape, ...] = ((1, written),) * 2  # arithmetic is between two tensors
     if op in FAMILIES["pooling"] and read % written == 0:
         inputs = ((1, written, read // written),)
         kind = OPERATORS["global_max_pool" if "max" in op else "global_avg_pool"]

@@ -1,6 +1,8 @@
-"""Names that foreign formats do not keep unique."""
+"""Names that foreign formats do not keep unique, and those of operators that perfsim does not know."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 def unique_name(name: str, taken: set[str]) -> str:
@@ -11,3 +13,13 @@ def unique_name(name: str, taken: set[str]) -> str:
         chosen = f"{name}_{number}"
     taken.add(chosen)
     return chosen
+
+
+def unpriced_text(unpriced: Mapping[str, int]) -> str:
+    """How many operators are not priced, and which and how often; empty for none."""
+    if not unpriced:
+        return ""
+    count = sum(unpriced.values())
+    which = ", ".join(f"{op} ({n})" for op, n in sorted(unpriced.items()))
+    nodes = "operator moves its" if count == 1 else "operators move their"
+    return f"{count} unknown {nodes} bytes and cost no compute: {which}"

@@ -1,4 +1,4 @@
-"""ONNX's convolutions, matrix products, poolings, normalisations and recurrent layers as our operators."""
+"""ONNX's convolutions, matrix products, poolings and normalisations as our operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from perfsim.errors import InvalidValueError, ShapeError
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_fit import check_stretch, check_weights
+from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.tensor_operators import Declared, LayerNormWithoutShift, worked
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv, FullyConnected
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.normalization import (
@@ -21,23 +23,25 @@ from perfsim.network.normalization import (
 )
 from perfsim.network.operator import Operator, Padding, Unit, axis_index, channels_and_space
 from perfsim.network.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from perfsim.network.recurrent import Gru, Lstm
 from perfsim.network.work import Product, Shape, Work, elements, per_element, shape_text
 
 
 class Made(NamedTuple):
-    """An operator, and the positions of the inputs that it reads; the others are its weights."""
+    """An operator, and what it takes its inputs for.
+
+    Attributes:
+        reads: the positions of the inputs that it reads.
+        weights: the positions of its weights; all other constants unless given.
+        widths: (bits of its weights, (count, bits) of others) where the inputs do not tell.
+    """
 
     operator: Operator
     reads: tuple[int, ...] = (0,)
+    weights: tuple[int, ...] | None = None
+    widths: tuple[int, tuple[tuple[int, int], ...]] | None = None
 
 
 Maker = Callable[[Step], Made | None]
-
-
-def worked(inner: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...]) -> Declared:
-    """`inner` with its work on inputs of other shapes than the node's, and outputs of these `shapes`."""
-    return Declared(inner.name, inner.unit, shapes, inner.work(inputs, inner.output_shapes(inputs)))
 
 
 def without_params(operator: Operator, inputs: tuple[Shape, ...]) -> Declared:
@@ -103,7 +107,7 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
             "stride": _given(step.integers("strides"), axes, "strides"),
             "padding": _padding(step, axes),
             "dilation": _given(step.integers("dilations"), axes, "dilations"),
-            "bias": step.has(bias),
+            "bias": step.has_bias(bias),
         }
         operator: Operator
         if groups > 1 and groups == channels:
@@ -117,9 +121,12 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
 
 def _of_weights(step: Step, operator: Operator, data: int, weights: tuple[int, ...]) -> Made:
     """`operator` as it is, or, if a node writes its weights, as one that reads them."""
+    matrix, *bias = weights
+    weights = (matrix, *(each for each in bias if step.has_bias(each)))
+    check_weights(step, operator, step.shape(data), weights)
     written = tuple(each for each in weights if step.has(each) and not step.value(each).is_weight)
     if not written:
-        return Made(operator, (data,))
+        return Made(operator, (data,), weights)
     return Made(without_params(operator, (step.shape(data),)), (data, *written))
 
 
@@ -156,7 +163,7 @@ def _conv_transpose(step: Step) -> Made:
         output_padding=tuple(more),
         dilation=dilation,
         groups=groups,
-        bias=step.has(2),
+        bias=step.has_bias(2),
     )
     return _of_weights(step, operator, 0, (1, 2))
 
@@ -169,9 +176,10 @@ def _gemm(step: Step) -> Made:
     product = Matmul(*turned)
     shapes = product.output_shapes((a, b))
     columns = shapes[0][1]
+    check_stretch(step, (2,), shapes[0])
     if step.value(1).is_weight and not turned[0]:
-        if not step.has(2):
-            return Made(FullyConnected(columns, bias=False), (0,))
+        if not step.has_bias(2):
+            return Made(FullyConnected(columns, bias=False), (0,), (1,))
         if step.value(2).is_weight and elements(step.shape(2)) == columns:
             return Made(FullyConnected(columns), (0,))
     work = product.work((a, b), shapes)
@@ -189,11 +197,8 @@ def _matmul(first: int, second: int) -> Maker:
                     found=f"{shape_text(a)} times {shape_text(b)}",
                     expected="as many columns in the first input as rows in the second",
                 )
-            return Made(Linear(b[1], bias=False), (first,))
-        if len(a) > 1 and len(b) > 1:
-            return Made(Matmul(), (first, second))
-        rows, columns = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
-        return Made(worked(Matmul(), (rows, columns), (step.output(),)), (first, second))
+            return Made(Linear(b[1], bias=False), (first,), (second,))
+        return Made(Matmul(), (first, second))
 
     return make
 
@@ -233,50 +238,33 @@ def _batch_norm(step: Step) -> Made:
 
 
 def _group_norm(step: Step) -> Made:
-    operator = GroupNorm(groups=max(step.integer("num_groups", 1), 1))
+    operator = GroupNorm(groups=step.at_least_one("num_groups"))
+    check_weights(step, operator, step.shape(0), (1, 2))
     return Made(operator)
+
+
+def _instance_norm(step: Step) -> Made:
+    check_weights(step, InstanceNorm(), step.shape(0), (1, 2))
+    return Made(InstanceNorm())
 
 
 def _layer_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
-    if step.has(2) and axes < len(shape):
-        return Made(LayerNorm(axes))
-    inner = LayerNorm(axes, affine=step.has(2))
-    work = inner.work(((1, *shape),), ((1, *shape),))
-    if not step.has(2):
-        scale = Product("layer_norm scale", ((elements(shape[-axes:]), "elements"),))
-        work = Work((), (*work.vector_ops, *per_element(shape, 1, "scale")), (scale,))
-    return Made(Declared(inner.name, inner.unit, (shape,), work))
+    check_stretch(step, (1, 2), shape[-axes:])
+    operator = LayerNorm(axes) if step.has(2) else LayerNormWithoutShift(axes)
+    if axes < len(shape):
+        return Made(operator)
+    return Made(worked(operator, ((1, *shape),), (shape,)))
 
 
 def _rms_norm(step: Step) -> Made:
     shape = step.shape(0)
     axes = len(shape) - axis_index(step.integer("axis", -1), len(shape))
+    check_stretch(step, (1,), shape[-axes:])
     if axes < len(shape):
         return Made(RmsNorm(axes))
     return Made(worked(RmsNorm(axes), ((1, *shape),), (shape,)))
-
-
-def _recurrent(operator: type[Lstm] | type[Gru]) -> Maker:
-    def make(step: Step) -> Made:
-        x, hidden = step.shape(0), step.shape(2)[-1]
-        if len(x) != 3:
-            raise ShapeError("", found=f"an input of {shape_text(x)}", expected="three axes")
-        both = step.text("direction", "forward") == "bidirectional"
-        tokens_first = step.integer("layout", 0) == 0
-        read = (x[1], x[0], x[2]) if tokens_first else x
-        inner = operator(hidden, bidirectional=both, bias=step.has(3))
-        states = tuple(
-            position for position in (5, 6) if step.has(position) and _runs(step, position)
-        )
-        return Made(worked(inner, (read,), step.all_outputs()), (0, *states))
-
-    return make
-
-
-def _runs(step: Step, position: int) -> bool:
-    return not step.value(position).is_constant
 
 
 COMPUTE: Mapping[str, Maker] = {
@@ -295,11 +283,9 @@ COMPUTE: Mapping[str, Maker] = {
     "GlobalAveragePool": lambda step: Made(GlobalAvgPool()),
     "GlobalMaxPool": lambda step: Made(GlobalMaxPool()),
     "BatchNormalization": _batch_norm,
-    "InstanceNormalization": lambda step: Made(InstanceNorm()),
+    "InstanceNormalization": _instance_norm,
     "GroupNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
     "RMSNormalization": _rms_norm,
-    "LRN": lambda step: Made(Lrn(max(step.integer("size", 1), 1))),
-    "LSTM": _recurrent(Lstm),
-    "GRU": _recurrent(Gru),
+    "LRN": lambda step: Made(Lrn(step.at_least_one("size"))),
 }

@@ -29,7 +29,7 @@ def fold(step: Step) -> list[Any] | None:
     with np.errstate(all="ignore"):
         result = rule(step, *arrays)
     results = result if isinstance(result, list) else [result]
-    if any(each is None or each.size > LARGEST_VALUE for each in results):
+    if any(each is None or each.size > LARGEST_VALUE or each.dtype.hasobject for each in results):
         return None
     return results
 
@@ -132,6 +132,23 @@ def _split(step: Step, data: Any, sizes: Any = None) -> Any:
     return np.split(data, np.cumsum(given).tolist(), axis)
 
 
+def _clip(step: Step, data: Any, low: Any = None, high: Any = None) -> Any:
+    if step.version < 11:
+        low = step.number("min", -math.inf) if "min" in step.attributes else None
+        high = step.number("max", math.inf) if "max" in step.attributes else None
+    if low is None and high is None:
+        return data
+    return np.asarray(np.clip(data, low, high), data.dtype)
+
+
+def _scatter_nd(step: Step, data: Any, at: Any, updates: Any) -> Any:
+    if step.text("reduction", "none") != "none":
+        return None
+    result = data.copy()
+    result[tuple(np.moveaxis(at, -1, 0))] = updates
+    return result
+
+
 RULES: Mapping[str, Callable[..., Any]] = {
     "Identity": lambda step, data: data,
     "Cast": lambda step, data: step.cast(data),
@@ -150,6 +167,25 @@ RULES: Mapping[str, Callable[..., Any]] = {
     "Ceil": _elementwise(np.ceil),
     "Round": _elementwise(np.round),
     "Sqrt": _elementwise(np.sqrt),
+    "Clip": _clip,
+    "Relu": lambda step, data: np.maximum(data, 0),
+    "Sin": _elementwise(np.sin),
+    "Cos": _elementwise(np.cos),
+    "Tanh": _elementwise(np.tanh),
+    "CumSum": lambda step, data, axis: (
+        None
+        if step.integer("exclusive", 0) or step.integer("reverse", 0)
+        else np.cumsum(data, int(axis), dtype=data.dtype)
+    ),
+    "NonZero": lambda step, data: np.asarray(np.nonzero(data), np.int64),
+    "Trilu": lambda step, data, k=0: (np.triu if step.integer("upper", 1) else np.tril)(
+        data, int(k)
+    ),
+    "GatherND": lambda step, data, at: (
+        None if step.integer("batch_dims", 0) else data[tuple(np.moveaxis(at, -1, 0))]
+    ),
+    "GatherElements": lambda step, data, at: np.take_along_axis(data, at, step.integer("axis", 0)),
+    "ScatterND": _scatter_nd,
     "Exp": _elementwise(np.exp),
     "Log": _elementwise(np.log),
     "Reciprocal": _elementwise(np.reciprocal),

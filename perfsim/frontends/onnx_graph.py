@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import onnx
 
 from perfsim.errors import InvalidValueError, ShapeError, shortened
+from perfsim.frontends.onnx_file import check_data
 from perfsim.frontends.onnx_fold import LARGEST_VALUE
-from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Shape, Work, elements
+from perfsim.frontends.onnx_trained import LARGEST_LOOK, is_computed
+from perfsim.frontends.onnx_types import STRING, params_of
+from perfsim.network.work import LARGEST_COUNT, Shape, elements, too_large
 
-STRING = onnx.TensorProto.STRING
-_FLOAT_NAMES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E5M2")
-_FLOATS = {getattr(onnx.TensorProto, name) for name in _FLOAT_NAMES}
-
-NO_WORK = Work()
-
-
-@dataclass(frozen=True)
-class Declared(Operator):
-    """An operator with the shapes that ONNX gives its outputs, and with counts worked out for them.
-
-    For what has no exact counterpart among perfsim's operators, or one that reads constants as well.
-
-    Attributes:
-        name, unit: as the table shows it, and what executes it.
-        shapes: of the outputs.
-        counts: what it costs.
-    """
-
-    name: str  # type: ignore[misc]  # each node brings its own
-    unit: Unit = Unit.COPY  # type: ignore[misc]
-    shapes: tuple[Shape, ...] = ()
-    counts: Work = NO_WORK
-    cost: ClassVar[str] = "the counts that the ONNX reader works out for its shapes"
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (0, None)
-
-    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        return self.shapes
-
-    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return self.counts
+DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
+_TYPED_DATA = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +31,8 @@ class Value:
         is_input: an input of the graph.
         array: the value, where it is constant and small.
         params: how many trained numbers a constant holds.
+        bits: of each number of a constant, where it was quantised; else its type says.
+        source: the initializer that it shows, if that is one of which several nodes may make use.
     """
 
     shape: Shape
@@ -65,17 +41,18 @@ class Value:
     is_input: bool = False
     array: Any = None
     params: int = 0
+    bits: int | None = None
+    source: str = ""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether it holds fractions that were not trained, as the zeros do that exporters give for no bias."""
+        return self.is_constant and not self.params and params_of(self.shape, self.elem_type) > 0
 
     @property
     def is_weight(self) -> bool:
         """Whether an operator that takes weights takes them from here: a model may leave them as inputs."""
         return self.is_constant or self.is_input
-
-
-def params_of(shape: Shape, elem_type: int) -> int:
-    """Trained numbers in a constant: its elements if they are fractions and more than one."""
-    count = elements(shape)
-    return count if elem_type in _FLOATS and count > 1 else 0
 
 
 @dataclass(slots=True)
@@ -106,6 +83,10 @@ class Step:
     def has(self, position: int) -> bool:
         """Whether there is an input at this position; optional ones may be left out."""
         return position < len(self.inputs) and self.inputs[position] is not None
+
+    def has_bias(self, position: int) -> bool:
+        """Whether there is a bias at this position, trained or computed."""
+        return self.has(position) and not self.value(position).is_filled
 
     def value(self, position: int) -> Value:
         """What is known of an input that must be there."""
@@ -152,6 +133,13 @@ class Step:
         """The value of a whole-number attribute."""
         return int(self._attribute(name, onnx.AttributeProto.INT, "i", default))
 
+    def at_least_one(self, name: str) -> int:
+        """The value of a whole-number attribute that counts something, 1 where it is left out."""
+        found = self.integer(name, 1)
+        if found < 1:
+            raise InvalidValueError("", found=f"{name} {found}", expected="at least 1")
+        return found
+
     def number(self, name: str, default: float) -> float:
         """The value of an attribute that is a number."""
         return float(self._attribute(name, onnx.AttributeProto.FLOAT, "f", default))
@@ -169,7 +157,10 @@ class Step:
     def tensor(self, name: str) -> Any:
         """The value of a tensor attribute; None if it is absent."""
         value = self._attribute(name, onnx.AttributeProto.TENSOR, "t", None)
-        return None if value is None else onnx.numpy_helper.to_array(value)
+        if value is None:
+            return None
+        check_data(value)
+        return _array(value)
 
     def cast(self, array: Any) -> Any:
         """`array` with elements of the type that the attribute `to` asks for."""
@@ -190,32 +181,63 @@ class Step:
         return getattr(found, member)
 
 
-def constant(tensor: Any) -> Value:
-    """What is known of an initializer or the value of a Constant node; large values are not looked at."""
-    shape = tuple(tensor.dims)
-    if any(size < 0 for size in shape):
-        raise ShapeError("", found=f"a constant of shape {list(shape)}", expected="sizes from 0")
+def constant(tensor: Any, *, is_trained: bool = True) -> Value:
+    """What is known of an initializer or the value of a Constant node; large values are not kept.
+
+    is_trained: False where the model says that it is not.
+    """
+    shape = counted(tensor.dims)
+    check_data(tensor)
     array = None
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
-    if elements(shape) <= LARGEST_VALUE and not external and tensor.data_type != STRING:
-        try:
-            array = onnx.numpy_helper.to_array(tensor)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise InvalidValueError(
-                f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
-            ) from None
-    return Value(
-        shape, tensor.data_type, True, array=array, params=params_of(shape, tensor.data_type)
-    )
+    held = tensor.HasField("raw_data") or any(len(getattr(tensor, each)) for each in _TYPED_DATA)
+    left_out = external or (
+        not held and elements(shape) > 0
+    )  # models are passed on without weights
+    if elements(shape) <= LARGEST_VALUE and not left_out and tensor.data_type != STRING:
+        array = _array(tensor)
+    params = params_of(shape, tensor.data_type) if is_trained else 0
+    if params and is_computed(_raw(tensor, shape) if array is None else array):
+        params = 0
+    return Value(shape, tensor.data_type, True, array=array, params=params)
+
+
+def _raw(tensor: Any, shape: Shape) -> Any:
+    """The value of a larger constant that lies in the file in single precision; empty for any other."""
+    if tensor.data_type == onnx.TensorProto.FLOAT and elements(shape) <= LARGEST_LOOK:
+        raw = tensor.raw_data
+        if len(raw) == 4 * elements(shape):
+            return np.frombuffer(raw, "<f4").reshape(shape)
+    return np.empty(0)
+
+
+def _array(tensor: Any) -> Any:
+    """The value of a tensor that lies in the model."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise InvalidValueError("", found="a value in another file", expected="one in the model")
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"the constant '{shortened(tensor.name)}' cannot be read: {first_line(error)}"
+        ) from None
 
 
 def as_type(array: Any, elem_type: int) -> Any:
     """`array` with elements of another type."""
-    return np.asarray(array).astype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+    try:
+        return np.asarray(array).astype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+    except KeyError:
+        raise InvalidValueError(
+            "", found=f"element type {elem_type}", expected="a type of numbers of ONNX"
+        ) from None
 
 
 def empty(shape: Shape, elem_type: int) -> Value:
     """A tensor without elements."""
+    filled = math.prod(size for size in shape if size)
+    if filled > LARGEST_COUNT:
+        raise too_large(filled, "elements along its other axes")
     return Value(shape, elem_type, True, array=as_type(np.empty(shape), elem_type))
 
 
@@ -225,80 +247,9 @@ def first_line(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-_INFERENCE_FAULTS = (
-    onnx.shape_inference.InferenceError,
-    onnx.checker.ValidationError,
-    onnx.defs.SchemaError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-)
-
-
-class Inference:
-    """ONNX's own shape inference, one node at a time, with the shapes and values that are known."""
-
-    def __init__(self, opsets: Sequence[Any], ir_version: int) -> None:
-        self._opsets = list(opsets)
-        self._versions = {each.domain: each.version for each in opsets}
-        self._ir_version = ir_version
-        self._schemas: dict[str, Any] = {}
-
-    def outputs(self, step: Step) -> dict[str, tuple[Shape | None, int]]:
-        """(shape, element type) of each output that ONNX can infer; raises ShapeError if it finds a fault."""
-        schema = self._schema(step.op)
-        if schema is None:
-            return {}
-        types: dict[str, Any] = {}
-        data: dict[str, Any] = {}
-        for name, value in zip(step.names, step.inputs, strict=True):
-            if value is None:
-                continue
-            types[name] = onnx.helper.make_tensor_type_proto(value.elem_type, value.shape)
-            if value.array is not None and value.array.size <= 64:
-                data[name] = onnx.numpy_helper.from_array(value.array, name)
-        try:
-            found = onnx.shape_inference.infer_node_outputs(
-                schema, step.node, types, data, None, self._opsets, self._ir_version
-            )
-        except _INFERENCE_FAULTS as error:
-            raise ShapeError(f"ONNX refuses it: {_fault(error)}") from None
-        return {
-            name: (_fixed(proto.tensor_type), proto.tensor_type.elem_type)
-            for name, proto in found.items()
-            if proto.HasField("tensor_type")
-        }
-
-    def _schema(self, op: str) -> Any:
-        if op not in self._schemas:
-            try:
-                schema = onnx.defs.get_schema(op, self._versions.get("", 1))
-            except onnx.defs.SchemaError:
-                schema = None
-            self._schemas[op] = schema
-        return self._schemas[op]
-
-
-def _fault(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.rpartition("] ")[2][:200] or first_line(error)
-
-
-def _fixed(tensor_type: Any) -> Shape | None:
-    if not tensor_type.HasField("shape"):
-        return None
-    sizes = tensor_type.shape.dim
-    if not all(each.HasField("dim_value") for each in sizes):
-        return None
-    return tuple(each.dim_value for each in sizes)
-
-
-def holding(
-    operator: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...], held: int
-) -> Declared:
-    """`operator` with the `held` trained numbers that it reads beside its inputs as parameters of its own."""
-    work = operator.work(inputs, shapes[:1])
-    params = (Product("constants", ((held, "numbers"),)),) if held else ()
-    counts = Work(work.macs, work.vector_ops, (*work.params, *params))
-    shown = tuple(shape for shape in shapes if elements(shape))
-    return Declared(operator.name, operator.unit, shown, counts)
+def counted(sizes: Iterable[int]) -> Shape:
+    """`sizes` as a shape; raises ShapeError for one below 0."""
+    shape = tuple(sizes)
+    if any(size < 0 for size in shape):
+        raise ShapeError("", found=f"a tensor of shape {list(shape)}", expected="sizes from 0")
+    return shape

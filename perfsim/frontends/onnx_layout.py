@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from perfsim.errors import InvalidValueError, ShapeError
-from perfsim.frontends.onnx_compute import Made, Maker, worked
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_compute import Made, Maker
+from perfsim.frontends.onnx_graph import Step
+from perfsim.frontends.tensor_operators import Declared, sampled, worked
 from perfsim.network.layout import (
     Concat,
     Embedding,
@@ -19,8 +19,9 @@ from perfsim.network.layout import (
 )
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.pooling import GlobalAvgPool
-from perfsim.network.reduction import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from perfsim.network.reduction import ArgMax, ArgMin, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.selection import TopK
 from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 
@@ -97,6 +98,9 @@ def _transpose(step: Step) -> Made:
     order = step.integers("perm") or list(reversed(range(rank)))
     if rank < 2:
         return Made(Declared("transpose", Unit.COPY, (step.output(),)))
+    moved = [axis for axis in order if step.shape(0)[axis] != 1]
+    if moved == sorted(moved):  # axes of one element move no bytes
+        return Made(Declared("transpose", Unit.VIEW, (step.output(),)))
     return Made(Transpose(tuple(order)))
 
 
@@ -123,6 +127,12 @@ def _resize(step: Step) -> Made:
     mode = step.text("mode", "nearest")
     if step.integer("antialias", 0):
         raise InvalidValueError("", found="a resize with antialias", expected="one without")
+    if len(found) != len(shape) or not elements(found):
+        raise ShapeError(
+            "",
+            found=f"{shape_text(found)} as {shape_text(shape)}",
+            expected="as many axes, none empty",
+        )
     scales = [new // old for old, new in zip(found, shape, strict=True)]
     whole = all(new == old * by for old, new, by in zip(found, shape, scales, strict=True))
     enlarged = len(found) > 2 and whole and scales[:2] == [1, 1]
@@ -132,7 +142,7 @@ def _resize(step: Step) -> Made:
             return Made(ResizeNearest(tuple(scales[2:])))
         return Made(Declared("resize_nearest", Unit.COPY, (shape,)))
     if mode == "linear":
-        if enlarged and min(scales[2:]) > 1:
+        if enlarged:
             return Made(ResizeLinear(tuple(scales[2:])))
         each = (3 * (2**resized - 1), "operations (subtract, multiply, add per interpolation)")
     elif mode == "cubic":
@@ -141,6 +151,24 @@ def _resize(step: Step) -> Made:
         raise InvalidValueError("", found=f"mode '{mode}'", expected="nearest, linear or cubic")
     work = Work(vector_ops=(Product("interpolation", ((elements(shape), "elements"), each)),))
     return Made(Declared(f"resize_{mode}", Unit.VECTOR, (shape,), work))
+
+
+_SAMPLED = {"bilinear": "linear", "bicubic": "cubic"}  # as they were called before opset 20
+
+
+def _grid_sample(step: Step) -> Made:
+    mode = step.text("mode", "linear")
+    mode = _SAMPLED.get(mode, mode)
+    if mode not in ("nearest", "linear", "cubic"):
+        raise InvalidValueError("", found=f"mode '{mode}'", expected="nearest, linear or cubic")
+    work = sampled(mode, step.output())
+    return Made(Declared("grid_sample", Unit.VECTOR, (step.output(),), work), (0, 1))
+
+
+def _col2im(step: Step) -> Made:
+    """Windows put back where they were, and added where they overlap."""
+    work = Work(vector_ops=per_element(step.shape(0), 1, "add"))
+    return Made(Declared("col2im", Unit.VECTOR, (step.output(),), work))
 
 
 def _expand(step: Step) -> Made | None:
@@ -203,12 +231,15 @@ def _reduction(name: str, before: int, after: int) -> Maker:
 
 
 def _top_k(step: Step) -> Made:
-    """A heap of the k largest: log2(k) + 1 comparisons for each element, rounded up."""
-    shapes = step.all_outputs()
-    axis = step.integer("axis", -1)
-    depth = math.ceil(math.log2(max(shapes[0][axis], 1))) + 1
-    count = per_element(step.shape(0), depth, "comparisons")
-    return Made(Declared("top_k", Unit.VECTOR, shapes, Work(vector_ops=count)))
+    shapes, axis = step.all_outputs(), step.integer("axis", -1)
+    return Made(worked(TopK(max(shapes[0][axis], 1), axis), (step.shape(0),), shapes))
+
+
+def _arg(operator: type[ArgMax] | type[ArgMin]) -> Maker:
+    def make(step: Step) -> Made:
+        return Made(operator(step.integer("axis", 0), bool(step.integer("keepdims", 1))))
+
+    return make
 
 
 def gathered(operator: type[Operator]) -> Maker:
@@ -248,6 +279,8 @@ LAYOUT: Mapping[str, Maker] = {
     "CenterCropPad": copy("center_crop_pad"),
     "OneHot": copy("one_hot"),
     "EyeLike": copy("eye_like"),
+    "GridSample": _grid_sample,
+    "Col2Im": _col2im,
     "MaxUnpool": copy("max_unpool", 0, 1),
     "Upsample": _resize,
     "Resize": _resize,
@@ -261,7 +294,7 @@ LAYOUT: Mapping[str, Maker] = {
     "ReduceSumSquare": _reduction("reduce_sum_square", 1, 0),
     "ReduceLogSum": _reduction("reduce_log_sum", 0, 1),
     "ReduceLogSumExp": _reduction("reduce_log_sum_exp", 1, 1),
-    "ArgMax": _reduction("arg_max", 0, 0),
-    "ArgMin": _reduction("arg_min", 0, 0),
+    "ArgMax": _arg(ArgMax),
+    "ArgMin": _arg(ArgMin),
     "TopK": _top_k,
 }

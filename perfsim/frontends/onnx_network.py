@@ -8,30 +8,34 @@ from dataclasses import replace
 from typing import Any
 
 from perfsim.errors import GraphError, InputError, InvalidValueError, ShapeError, UnknownNameError
-from perfsim.frontends.names import unique_name
+from perfsim.frontends.attention import with_attention
+from perfsim.frontends.names import unique_name, unpriced_text
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_constants import (
-    DOMAINS,
     constant_node,
+    cut_sequences,
     known_result,
     pass_on,
     shape_value,
 )
 from perfsim.frontends.onnx_fold import fold
 from perfsim.frontends.onnx_graph import (
-    STRING,
-    Declared,
-    Inference,
+    DOMAINS,
     Step,
     Value,
     constant,
+    counted,
     empty,
     first_line,
-    holding,
-    params_of,
 )
-from perfsim.frontends.onnx_operators import CONTROL_FLOW, TABLE, nearest_known
+from perfsim.frontends.onnx_inference import Inference
+from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
+from perfsim.frontends.onnx_quantized import dequantized
+from perfsim.frontends.onnx_trained import untrained_names
+from perfsim.frontends.onnx_types import STRING, params_of
+from perfsim.frontends.onnx_weights import Weights, shown_source
+from perfsim.frontends.tensor_operators import Declared, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (
@@ -40,9 +44,11 @@ from perfsim.network.work import (
     elements,
     shape_text,
     too_large,
+    total,
 )
 
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+
 _FOLDING_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
 
 
@@ -56,25 +62,29 @@ class Assembly:
         *,
         allow_unpriced: bool,
         bound: Mapping[str, int],
+        weights: Weights,
     ) -> None:
         graph = model.graph
+        cut_sequences(graph)
+        self._weights = weights
         self._allow_unpriced = allow_unpriced
         self._inputs = inputs
-        self._bound = bound
-        versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
-        self._version: int = versions[0] if versions else 1
-        self._inference = Inference(model.opset_import, model.ir_version)
+        self._version: int = next(
+            each.version for each in model.opset_import if each.domain in DOMAINS
+        )
+        self._inference = Inference(model, bound)
         self._unpriced: Counter[str] = Counter()
         self._names: set[str] = set()
-        self._declared = {each.name: each for each in (*graph.value_info, *graph.output)}
         self._values: dict[str, Value] = {}
+        untrained = untrained_names(graph)
         for tensor in graph.initializer:
             try:
-                self._values[tensor.name] = constant(tensor)
+                value = constant(tensor, is_trained=tensor.name not in untrained)
+                self._values[tensor.name] = weights.initializer(tensor.name, value)
             except InputError as error:
                 raise error.at(where=f"initializer '{tensor.name}'") from None
         for sparse in graph.sparse_initializer:
-            shape = tuple(sparse.dims)
+            shape = counted(sparse.dims)
             kind = sparse.values.data_type
             self._values[sparse.values.name] = Value(
                 shape, kind, True, params=params_of(shape, kind)
@@ -101,12 +111,16 @@ class Assembly:
                 self._add(self._step(node, label))
             except InputError as error:
                 raise error.at(file=file, where=f"{node.op_type} '{label}'") from None
-        nodes = [replace(node, place=(file, None)) for node in self._patterns.nodes.values()]
+        given = {each: shape for each, (shape, _) in self._inputs.items()}
+        made = with_attention(
+            list(self._patterns.nodes.values()), given, self._outputs, masks_are_computed=True
+        )
+        nodes = [replace(node, place=(file, None)) for node in made]
         read = {each for node in nodes for each in node.inputs}
         weights = self._patterns.weights
         inputs = [
-            Tensor(each, shape, feature_map_bits)
-            for each, (shape, _) in self._inputs.items()
+            Tensor(each, shape, self._weights.input_bits(kind) or feature_map_bits)
+            for each, (shape, kind) in self._inputs.items()
             if each in read or each not in weights
         ]
         written = {each for node in nodes for each in node.outputs}
@@ -121,17 +135,8 @@ class Assembly:
             weight_bits=weight_bits,
             outputs=[each for each in self._outputs if each in written],
             file=file,
-            unpriced=self._unpriced_text(),
+            unpriced=unpriced_text(self._unpriced),
         )
-
-    def _unpriced_text(self) -> str:
-        """How many operators are not priced, and which; empty for none."""
-        if not self._unpriced:
-            return ""
-        count = sum(self._unpriced.values())
-        which = ", ".join(f"{op} ({n})" for op, n in sorted(self._unpriced.items()))
-        nodes = "operator moves its" if count == 1 else "operators move their"
-        return f"{count} unknown {nodes} bytes and cost no compute: {which}"
 
     def _ordered(self, graph: Any) -> list[tuple[Any, str]]:
         """The nodes in execution order, each with a name of its own."""
@@ -166,6 +171,8 @@ class Assembly:
         outputs = list(node.output)
         while len(outputs) > 1 and outputs[-1] not in self._read:
             outputs.pop()  # what is left out, or nobody reads: statistics and masks for training
+        if not any(outputs):
+            raise ShapeError("", found="no outputs", expected="at least 1")
         values = [self._values[each] if each else None for each in names]
         step = Step(node, label, self._version, names, values, outputs)
         if node.domain in DOMAINS and node.op_type in CONTROL_FLOW:
@@ -173,35 +180,13 @@ class Assembly:
                 f"control flow ({node.op_type}) is not supported: what runs is known only when it runs",
                 expected="a model without If, Loop and Scan (trace it, or simplify it)",
             )
-        found = self._inference.outputs(step) if node.domain in DOMAINS else {}
-        for each in outputs:
-            shape, elem_type = found.get(each, (None, 0))
-            if shape is None:
-                shape, declared_type = self._declared_shape(each)
-                elem_type = elem_type or declared_type
-            step.inferred.append(shape)
-            step.types.append(elem_type or (values[0].elem_type if values and values[0] else 1))
+        self._inference.complete(step)
         return step
-
-    def _declared_shape(self, name: str) -> tuple[Shape | None, int]:
-        info = self._declared.get(name)
-        if info is None or not info.type.HasField("tensor_type"):
-            return None, 0
-        tensor_type = info.type.tensor_type
-        if not tensor_type.HasField("shape"):
-            return None, tensor_type.elem_type
-        sizes = [
-            each.dim_value if each.HasField("dim_value") else self._bound.get(each.dim_param)
-            for each in tensor_type.shape.dim
-        ]
-        if any(size is None for size in sizes):
-            return None, tensor_type.elem_type
-        return tuple(size for size in sizes if size is not None), tensor_type.elem_type
 
     def _add(self, step: Step) -> None:
         if self._fold(step):
             return
-        maker = TABLE.get(step.op) if step.node.domain in DOMAINS else None
+        maker = makers_of(step.node.domain).get(step.op)
         if maker is None:
             self._add_unknown(step)
             return
@@ -235,13 +220,19 @@ class Assembly:
         if len(running) < len(values) or len(shapes) > 1 or held:
             operator = holding(operator, tuple(v.shape for v in values), shapes, held)
         outputs: list[str] = []
+        written: list[int] = []
         for name, shape, elem_type in zip(step.outputs, shapes, step.types, strict=False):
             if name:
                 filled = elements(shape) > 0
                 self._values[name] = Value(shape, elem_type) if filled else empty(shape, elem_type)
             if elements(shape):
                 outputs.append(name or f"{step.name}.output{len(outputs)}")
-        self._patterns.add(step, Node(step.name, operator, tuple(running), tuple(outputs)))
+                written.append(elem_type)
+        node = Node(step.name, operator, tuple(running), tuple(outputs))
+        params = total(
+            operator.work(tuple(v.shape for v in values if not v.is_constant), shapes).params
+        )
+        self._patterns.add(step, self._weights.node(node, step, made, written, params))
 
     def _shapes(
         self, step: Step, operator: Operator, inputs: tuple[Shape, ...]
@@ -251,8 +242,8 @@ class Assembly:
         if len(inputs) < least or (most is not None and len(inputs) > most):
             raise ShapeError("", found=f"{len(inputs)} inputs", expected=f"at least {least}")
         ours = operator.output_shapes(inputs)
-        for shape, theirs in zip(ours, step.inferred, strict=False):
-            if theirs is not None and shape != theirs:
+        for written, shape, theirs in zip(step.outputs, ours, step.inferred, strict=False):
+            if written and theirs is not None and shape != theirs:
                 raise ShapeError(
                     "the shape of its output is not what the model or ONNX says",
                     found=shape_text(theirs),
@@ -283,14 +274,23 @@ class Assembly:
         except _FOLDING_FAULTS as error:
             raise ShapeError(f"its value cannot be worked out: {first_line(error)}") from None
         held = sum(value.params for value in inputs)
+        if op == "DequantizeLinear":
+            self._values[step.outputs[0]] = dequantized(step)
+            return True
         for position, name in enumerate(step.outputs):
             kind = step.types[position]
             array = None if arrays is None else arrays[position]
             shape = step.output(position) if array is None else array.shape
-            params = min(params_of(shape, kind), held)
+            params = 0 if op in ("Sin", "Cos") else min(params_of(shape, kind), held)
             if op == "ConstantOfShape" and step.names[0] in self._patterns.initializers:
                 params = params_of(shape, kind)  # weights left out of a model
-            self._values[name] = Value(tuple(shape), kind, True, array=array, params=params)
+            self._values[name] = Value(
+                *(tuple(shape), kind, True),
+                array=array,
+                params=params,
+                bits=inputs[0].bits,
+                source=shown_source(step, shape),
+            )
         return True
 
     def _add_unknown(self, step: Step) -> None:
@@ -299,7 +299,7 @@ class Assembly:
             raise UnknownNameError(
                 f"unknown operator '{step.op}'{domain}",
                 expected="an operator of docs/onnx.md, or --allow-unpriced",
-                nearest=nearest_known(step.op),
+                nearest=None if domain else nearest_known(step.op),
             )
         shapes = step.all_outputs()
         self._unpriced[step.op] += 1

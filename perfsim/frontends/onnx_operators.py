@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perfsim.errors import InvalidValueError, nearest_name
+from perfsim.errors import InvalidValueError, ShapeError, nearest_name
 from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
-from perfsim.frontends.onnx_graph import Declared, Step
+from perfsim.frontends.onnx_fit import check_stretch
+from perfsim.frontends.onnx_graph import DOMAINS, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
+from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
+from perfsim.frontends.onnx_recurrent import RECURRENT
+from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
-from perfsim.network.arithmetic import broadcast
 from perfsim.network.elementwise import (
     HardTanh,
     LeakyRelu,
+    LogSoftmax,
     Prelu,
     Relu,
     Relu6,
     Silu,
     Softmax,
 )
+from perfsim.network.matrix import Attention
 from perfsim.network.operator import Operator, Unit
-from perfsim.network.work import Product, Work, elements, per_element
+from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
 
@@ -42,11 +47,7 @@ def _elementwise(name: str, ops: int, *reads: int) -> Maker:
     """`ops` operations for each element of the output, on the inputs at `reads`, all unless given."""
 
     def make(step: Step) -> Made:
-        taken = reads or tuple(range(len(step.inputs)))
-        inferred = step.inferred[0] if step.inferred else None
-        shape = inferred or broadcast(tuple(step.shape(position) for position in taken))
-        work = Work(vector_ops=per_element(shape, ops, name))
-        return Made(Declared(name, Unit.VECTOR, (shape,), work), taken)
+        return Made(Elementwise(name, ops), reads or tuple(range(len(step.inputs))))
 
     return make
 
@@ -75,7 +76,8 @@ def _clip(step: Step) -> Made:
 
 
 def _softmax(step: Step) -> Made:
-    return Made(Softmax(step.integer("axis", -1 if step.version >= 13 else 1)))
+    kind = Softmax if step.op == "Softmax" else LogSoftmax
+    return Made(kind(step.integer("axis", -1 if step.version >= 13 else 1)))
 
 
 def _prelu(step: Step) -> Made:
@@ -83,36 +85,32 @@ def _prelu(step: Step) -> Made:
     per_channel = slopes.shape[-len(shape) + 1 :] == (shape[1:2] + (1,) * (len(shape) - 2))
     if slopes.is_weight and len(shape) > 1 and per_channel and elements(slopes.shape) == shape[1]:
         return Made(Prelu())
-    work = Work(vector_ops=per_element(shape, 2, "multiply, select"))
-    return Made(Declared("prelu", Unit.VECTOR, (shape,), work), (0, 1))
+    check_stretch(step, (1,), shape)
+    return Made(Elementwise("prelu", 2), (0, 1))
 
 
 def _attention(step: Step) -> Made:
-    """Both products, and scale, mask and softmax on each score, also with the keys and values of earlier tokens."""
-    query, key, value = step.shape(0), step.shape(1), step.shape(2)
-    shapes = step.all_outputs()
-    if len(query) == 4:
-        batch, heads, queries, size = query
-        keys, value_size = key[2], value[3]
-    else:
-        heads, shared = step.integer("q_num_heads", 1), step.integer("kv_num_heads", 1)
-        batch, queries, features = query
-        keys, size, value_size = key[1], features // max(heads, 1), value[2] // max(shared, 1)
+    """Attention whose heads are an axis, or an attribute; the keys and values of earlier tokens come first."""
+    inputs = [step.shape(position) for position in range(3)]
+    if not len(inputs[0]) == len(inputs[1]) == len(inputs[2]) in (3, 4) or (
+        step.has(4) and len(step.shape(4)) != 4
+    ):
+        raise ShapeError(
+            "",
+            found=f"query, key and value of {' and '.join(map(shape_text, inputs))}",
+            expected="three tensors of 3 or of 4 axes, and earlier keys of 4",
+        )
+    heads, kv_heads = 1, None
+    if len(inputs[0]) == 3:
+        heads, kv_heads = step.at_least_one("q_num_heads"), step.at_least_one("kv_num_heads")
     if step.has(4):
-        keys += step.shape(4)[2]
-    scores = (
-        *((batch, "images"), (heads, "heads")),
-        *((queries, "queries"), (keys, "keys")),
-    )
-    work = Work(
-        macs=(
-            Product("query times key", (*scores, (size, "features of a head"))),
-            Product("scores times value", (*scores, (value_size, "features of a head"))),
-        ),
-        vector_ops=(Product("scale and softmax", (*scores, (6 + step.has(3), "operations each"))),),
-    )
+        earlier = step.shape(4)[2]
+        inputs[1:] = [(*each[:-2], each[-2] + earlier, each[-1]) for each in inputs[1:]]
+    if step.has(3):
+        inputs.append((inputs[0][-2], inputs[1][-2]))
+    operator = Attention(heads, kv_heads, causal=bool(step.integer("is_causal", 0)))
     reads = tuple(position for position in range(len(step.inputs)) if step.has(position))
-    return Made(Declared("attention", Unit.MATRIX, shapes, work), reads)
+    return Made(worked(operator, tuple(inputs), step.all_outputs()), reads)
 
 
 def _einsum(step: Step) -> Made:
@@ -124,19 +122,21 @@ def _einsum(step: Step) -> Made:
         raise InvalidValueError(
             "", found=f"the equation '{equation}'", expected="one or two terms without '...'"
         )
-    sizes = {
-        label: size
-        for term, shape in zip(terms, shapes, strict=True)
-        for label, size in zip(term, shape, strict=True)
-    }
+    letters = "".join(terms)
+    result = equation.partition("->")[2] if "->" in equation else _once(letters)
+    if len(terms) == 2:
+        return Made(Einsum(terms[0], terms[1], result), (0, 1))
+    sizes = dict(zip(letters, shapes[0], strict=True))
     shape = step.output()
     factors = tuple((size, f"along {label}") for label, size in sizes.items())
-    if len(terms) == 2:
-        work = Work(macs=(Product("matrix product", factors),))
-        return Made(Declared("einsum", Unit.MATRIX, (shape,), work), (0, 1))
     added = (Product("additions", factors),) if elements(shape) < elements(shapes[0]) else ()
     unit = Unit.VECTOR if added else Unit.COPY
     return Made(Declared("einsum", unit, (shape,), Work(vector_ops=added)))
+
+
+def _once(letters: str) -> str:
+    """The axes of a result that the equation does not name: those that stand in it once, sorted."""
+    return "".join(sorted(letter for letter in letters if letters.count(letter) == 1))
 
 
 def _priced(name: str, per_input: int, per_target: int, *reads: int) -> Maker:
@@ -170,6 +170,12 @@ def _swish(step: Step) -> Made:
     return _elementwise("silu", 6)(step) or Made(Silu())
 
 
+def _swiglu(step: Step) -> Made | None:
+    """Swish of the first input, as `Swish` counts it, times the second."""
+    gate = 5 if step.number("alpha", 1.0) == 1.0 else 6
+    return _elementwise("swiglu", gate + 1)(step)
+
+
 # Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
 _ONE_OPERATION = {
     **{
@@ -189,6 +195,8 @@ _ONE_OPERATION = {
 TABLE: Mapping[str, Maker] = {
     **COMPUTE,
     **LAYOUT,
+    **RECURRENT,
+    **QUANTIZED,
     "Relu": gathered(Relu),
     "LeakyRelu": gathered(LeakyRelu),
     "PRelu": _prelu,
@@ -196,6 +204,7 @@ TABLE: Mapping[str, Maker] = {
     "HardSwish": gathered(elementwise.HardSwish),
     "Sigmoid": gathered(elementwise.Sigmoid),
     "Swish": _swish,
+    "SwiGLU": _swiglu,
     "Tanh": gathered(elementwise.Tanh),
     "Gelu": gathered(elementwise.Gelu),
     "Elu": gathered(elementwise.Elu),
@@ -205,6 +214,7 @@ TABLE: Mapping[str, Maker] = {
     "Mish": gathered(elementwise.Mish),
     "Clip": _clip,
     "Softmax": _softmax,
+    "LogSoftmax": _softmax,
     "Add": _all_inputs(arithmetic.Add),
     "Sum": _all_inputs(arithmetic.Add),
     "Mul": _all_inputs(arithmetic.Mul),
@@ -224,14 +234,11 @@ TABLE: Mapping[str, Maker] = {
     "Celu": _elementwise("celu", 5),  # elu, and x / a
     "ThresholdedRelu": _elementwise("thresholded_relu", 2),  # compare, select
     "Shrink": _elementwise("shrink", 4),  # two comparisons, add, select
-    "LogSoftmax": _elementwise("log_softmax", 5),  # max, subtract, exp, sum, subtract
     "Hardmax": _elementwise("hardmax", 2),  # max, compare
     "LpNormalization": _elementwise("lp_normalization", 3),  # power, sum, divide
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),
     "CumSum": _elementwise("cum_sum", 1, 0),
     "CumProd": _elementwise("cum_prod", 1, 0),
-    "QuantizeLinear": _elementwise("quantize", 4, 0),  # divide, round, add, clip
-    "DequantizeLinear": _elementwise("dequantize", 2, 0),  # subtract, multiply
     "Attention": _attention,
     "Einsum": _einsum,
     "DynamicQuantizeLinear": _priced("dynamic_quantize", 6, 0, 0),  # min, max, and quantize
@@ -242,6 +249,15 @@ TABLE: Mapping[str, Maker] = {
     "ConstantOfShape": _filled("constant_of_shape", 0),
     "RotaryEmbedding": _elementwise("rotary_embedding", 3, 0),  # two products and a sum
 }
+
+
+_NONE: Mapping[str, Maker] = {}
+_BY_DOMAIN = {**dict.fromkeys(DOMAINS, TABLE), "com.microsoft": CONTRIBUTED}
+
+
+def makers_of(domain: str) -> Mapping[str, Maker]:
+    """The table for the operators of a domain; empty for one that is not known."""
+    return _BY_DOMAIN.get(domain, _NONE)
 
 
 def nearest_known(op: str) -> str | None:

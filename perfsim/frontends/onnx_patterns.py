@@ -83,7 +83,11 @@ class Patterns:
             return False
         if written != self._values[node.outputs[0]].shape:
             return False
-        self._replace([layer, node], replace(layer, operator=replace(operator, bias=True)), node)
+        others = layer.other_weights
+        if node.weight_bits is not None and node.weight_bits != layer.weight_bits:
+            others = (*others, (channels, node.weight_bits))
+        biased = replace(layer, operator=replace(operator, bias=True), other_weights=others)
+        self._replace([layer, node], biased, node)
         return True
 
     def _gated(self, node: Node) -> bool:
@@ -109,7 +113,7 @@ class Patterns:
         if found is None:
             return False
         region, x = found
-        self._replace(region, Node(node.name, Gelu(), (x,), node.outputs), node)
+        self._replace(region, replace(node, operator=Gelu(), inputs=(x,)), node)
         return True
 
     def _layer_norm(self, node: Node) -> bool:
@@ -135,7 +139,7 @@ class Patterns:
         )
         if len(shape) < 2 or params != 2 * shape[-1]:
             return False
-        self._replace(region, Node(node.name, LayerNorm(), (x,), node.outputs), node)
+        self._replace(region, replace(node, operator=LayerNorm(), inputs=(x,)), node)
         return True
 
     def _region(

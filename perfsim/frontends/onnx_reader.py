@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,13 +11,14 @@ from pydantic import BaseModel, Field
 
 from perfsim.document import Document
 from perfsim.errors import (
-    FileError,
+    GraphError,
     InputError,
     InvalidValueError,
     MissingExtraError,
     ParseError,
     UnknownNameError,
     describe,
+    nearest_name,
     shortened,
 )
 from perfsim.garbage import collection_paused
@@ -54,12 +56,25 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
             expected="pip install 'perfsim[onnx]'",
         ).at(file=file) from None
     from perfsim.frontends.onnx_network import Assembly
+    from perfsim.frontends.onnx_weights import Weights, quantizes
 
     try:
         with collection_paused():
             model = _load(path)
             inputs = _bound_inputs(model.graph, chosen)
-            assembly = Assembly(model, inputs, allow_unpriced=allow_unpriced, bound=_bound(chosen))
+            given = chosen.precision.model_fields_set
+            weights = Weights(
+                is_quantized=quantizes(model.graph),
+                feature_map_bits=chosen.precision.feature_map if "feature_map" in given else None,
+                weight_bits=chosen.precision.weight if "weight" in given else None,
+            )
+            assembly = Assembly(
+                model,
+                inputs,
+                allow_unpriced=allow_unpriced,
+                bound=_bound(chosen),
+                weights=weights,
+            )
             return assembly.network(
                 chosen.name or path.stem,
                 feature_map_bits=chosen.precision.feature_map,
@@ -82,33 +97,28 @@ def _settings(document: Document) -> OnnxSettings:
 
 
 def _load(path: Path) -> Any:
-    """The model, without external data, its local functions written out."""
-    import onnx
+    """The model, without the values of its weights, its local functions written out."""
     from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(str(path), format="protobuf", load_external_data=False)
-    except FileNotFoundError:
-        raise FileError("no such file") from None
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}") from None
-    except (DecodeError, UnicodeDecodeError):
-        raise ParseError("not an ONNX model, or cut off", expected="a protobuf of ONNX") from None
+    from perfsim.frontends.onnx_file import read_model
+
+    model = read_model(path)
     if not model.ir_version or not model.opset_import or not model.HasField("graph"):
         raise ParseError(
             "", found="a protobuf of something else", expected="an ONNX model with a graph"
         )
     _check_names(model.graph)
-    _check_opset(model)
     if model.functions:
+        from onnx.checker import ValidationError
         from onnx.inliner import inline_local_functions
 
         try:
             model = inline_local_functions(model)
-        except (RuntimeError, ValueError, DecodeError) as error:
-            raise ParseError(
-                f"its local functions cannot be written out: {shortened(str(error))}"
-            ) from None
+        except (RuntimeError, ValueError, DecodeError, ValidationError) as error:
+            text = str(error).partition(". ")[0]
+            raise ParseError(f"its local functions cannot be written out: {text[:200]}") from None
+    _check_opset(model)
+    _check_unique(model.graph)
     return model
 
 
@@ -126,11 +136,30 @@ def _check_names(graph: Any) -> None:
             raise ParseError("a name is not valid UTF-8", found=shortened(repr(name)))
 
 
+def _check_unique(graph: Any) -> None:
+    """Raise for a graph without outputs, and for two of its inputs, outputs or initializers of one name."""
+    if not graph.output:
+        raise GraphError("the model has no outputs")
+    for what, named in (
+        ("input", graph.input),
+        ("output", graph.output),
+        ("initializer", graph.initializer),
+    ):
+        count = Counter(each.name for each in named)
+        name, times = count.most_common(1)[0] if count else ("", 0)
+        if times > 1:
+            raise GraphError("the name is used twice").at(where=f"{what} '{name}'")
+
+
 def _check_opset(model: Any) -> None:
     import onnx
 
     newest = onnx.defs.onnx_opset_version()
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    if len(set(versions)) != 1:
+        raise InvalidValueError(
+            "", found=f"{len(versions)} versions of ONNX's own operators", expected="one"
+        ).at(where="opset_import")
     for version in versions:
         if not OLDEST_OPSET <= version <= newest:
             newer = f" (onnx {onnx.__version__})" if version > newest else ""
@@ -220,6 +249,7 @@ def _check_used(graph: Any, chosen: OnnxSettings, used: set[str], *, batch_used:
             raise UnknownNameError(
                 f"no input of the model has a dimension '{name}'",
                 expected=f"one of {', '.join(open_names)}" if open_names else None,
+                nearest=nearest_name(name, open_names),
             ).at(where=f"dim.{name}")
     if chosen.batch is not None and not batch_used:
         raise InvalidValueError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from perfsim.errors import InputError, UnknownNameError
 from perfsim.frontends.names import unique_name
+from perfsim.frontends.tensor_operators import holding
 from perfsim.network.graph import Node
 from perfsim.network.operator import Operator
 from perfsim.network.work import Shape, elements, total
@@ -74,7 +76,10 @@ class Call:
         arguments: by name, defaults included; tensors are Feature, Constant or Parts.
         shape: what PyTorch says the output's is; empty where there are several outputs.
         name: what its layer is called.
+        shapes: those of all outputs, where there are several.
+        parts: which of several outputs are read.
         emitted, params: how many nodes it has become, and the parameters that they count.
+        counting: the position in `Builder.nodes` of the last of them that counts any.
     """
 
     op: str
@@ -83,8 +88,11 @@ class Call:
     shape: Shape
     name: str
     builder: Builder
+    shapes: tuple[Shape, ...] = ()
+    parts: tuple[int, ...] = ()
     emitted: int = 0
     params: int = 0
+    counting: int = -1
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]
@@ -95,22 +103,45 @@ class Call:
 
     def emit(self, operator: Operator, *inputs: Feature | Constant) -> Feature:
         """One more node; the first of a call has the call's name."""
+        (output,) = self.emit_all(operator, *inputs)
+        return output
+
+    def emit_all(self, operator: Operator, *inputs: Feature | Constant) -> tuple[Feature, ...]:
+        """One more node of any number of outputs, which holds those of the inputs that are trained, or one number."""
         name = f"{self.name}.{operator.name}" if self.emitted else self.name
         self.emitted += 1
         name = self.builder.unique(name)
-        read = tuple(self.feature(each) for each in inputs)
-        node = Node(name, operator, tuple(each.name for each in read), (name,))
         least, most = operator.inputs_allowed
-        if len(read) < least or (most is not None and len(read) > most):
-            raise self.refused(f"it has {len(read)} inputs that are computed")
+        if len(inputs) < least or (most is not None and len(inputs) > most):
+            raise self.refused(f"it has {len(inputs)} inputs that are computed")
+        read, constants, held = self.operands(inputs)
+        node = Node(name, operator, tuple(each.name for each in read), (name,))
         shapes = tuple(each.shape for each in read)
         try:
-            (shape,) = operator.output_shapes(shapes)
-            self.params += total(operator.work(shapes, (shape,)).params)
+            if constants:
+                given = tuple(each.shape for each in inputs)
+                operator = holding(operator, given, operator.output_shapes(given), held)
+            written = operator.output_shapes(shapes)
+            params = total(operator.work(shapes, written).params)
         except InputError as error:
             raise node.locate(error) from None
-        self.builder.nodes.append(node)
-        return Feature(name, shape)
+        if params:
+            self.params += params
+            self.counting = len(self.builder.nodes)
+        names = (name, *(self.builder.unique(f"{name}.output{i}") for i in range(1, len(written))))
+        self.builder.nodes.append(replace(node, operator=operator, outputs=names))
+        return tuple(map(Feature, names, written))
+
+    def share(self, owner: str, count: int) -> None:
+        """Say that `count` of its parameters are those of the layer `owner`, which counts them."""
+        node = self.builder.nodes[self.counting]
+        self.builder.nodes[self.counting] = replace(node, shared=(*node.shared, (owner, count)))
+
+    def combine(self, operator: Operator, values: Sequence[Any]) -> Feature:
+        """One more node, of tensors among which there may be constants; other arguments are passed over."""
+        return self.emit(
+            operator, *(each for each in values if isinstance(each, Feature | Constant))
+        )
 
     def feature(self, value: Feature | Constant) -> Feature:
         """`value` as a feature map: a buffer becomes an input of the network, a parameter cannot."""
@@ -134,12 +165,17 @@ class Call:
         shapes: list[Shape] = []
         params = 0
         for value in values:
-            if isinstance(value, Constant) and (value.params or elements(value.shape) == 1):
+            if isinstance(value, Constant) and (value.params or elements(value.shape) <= 1):
                 shapes.append(value.shape)
                 params += value.params
             elif isinstance(value, Feature | Constant):
                 inputs.append(self.feature(value))
         return tuple(inputs), tuple(shapes), params
+
+    def several(self, operator: Operator, *inputs: Feature | Constant) -> Parts:
+        """One more node that writes those of the call's outputs that are read, which `operator` gives out."""
+        written = dict(zip(self.parts, self.emit_all(operator, *inputs), strict=True))
+        return Parts(tuple(partial(written.__getitem__, part) for part in range(len(self.shapes))))
 
     def weight(self, argument: str) -> Constant | None:
         """An argument that must be known before the run, or None."""

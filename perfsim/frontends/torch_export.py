@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from perfsim.errors import GraphError, InvalidValueError, describe
+from perfsim.frontends.torch_layout import ALIASES, BLANKS
 from perfsim.network.work import Shape
 
 
@@ -27,7 +29,7 @@ def export(torch: Any, module: Any, inputs: Sequence[Any]) -> Any:
                 examples = tuple(torch.empty(shape, dtype=dtype) for shape, dtype in shapes)
             backend.set_fastpath_enabled(False)  # whose operators hide whole layers
             with torch.no_grad():
-                return torch.export.export(bare, examples, strict=False)
+                return _inlined(torch, torch.export.export(bare, examples, strict=False))
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
@@ -36,6 +38,80 @@ def export(torch: Any, module: Any, inputs: Sequence[Any]) -> Any:
         ) from error
     finally:
         backend.set_fastpath_enabled(fast)
+
+
+def _inlined(torch: Any, exported: Any) -> Any:
+    """`exported` with the graphs that a context of PyTorch's (autocast, no_grad) runs written out."""
+    graph = exported.graph
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not operator_name(node).startswith("wrap_with_"):
+            continue
+        nodes = [each for each in node.args if isinstance(each, torch.fx.Node)]
+        inner = getattr(exported.graph_module, nodes[0].target).graph
+        given = [each for each in inner.nodes if each.op == "placeholder"]
+        with graph.inserting_before(node):
+            results = graph.graph_copy(inner, dict(zip(given, nodes[1:], strict=True)))
+        for user in list(node.users):
+            user.replace_all_uses_with(results[user.args[1]])
+            graph.erase_node(user)
+        graph.erase_node(node)
+        if not nodes[0].users:
+            graph.erase_node(nodes[0])
+    return exported
+
+
+def functional(exported: Any) -> Any:
+    """`exported` where no operator writes into memory: each gives out a new tensor instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return exported.run_decompositions({})
+
+
+def writes_into_what_is_read(torch: Any, exported: Any) -> bool:
+    """Whether an operator writes into memory that is read under another name afterwards.
+
+    The exporter passes on what an in-place operator returns, which is all that it writes only while nobody looks
+    at the same memory through another tensor. What no input reaches may be written freely: all of it happens
+    before the run.
+    """
+    nodes = list(exported.graph.nodes)
+    position = {node: index for index, node in enumerate(nodes)}
+    reached = _reached(exported)
+    for node in nodes:
+        if node not in reached or not re.search(r"[^_]_$", operator_name(node)):
+            continue
+        root = node.args[0]
+        if not isinstance(root, torch.fx.Node):
+            return True
+        while root.op == "call_function" and operator_name(root) in ALIASES and root.args:
+            root = root.args[0]
+        aliases, open_ends = {root}, [root]
+        while open_ends:
+            for user in open_ends.pop().users:
+                is_alias = user.op == "call_function" and operator_name(user) in ALIASES
+                if is_alias and user not in aliases:
+                    aliases.add(user)
+                    open_ends.append(user)
+        if any(position[user] > position[node] for alias in aliases for user in alias.users):
+            return True
+    return False
+
+
+def _reached(exported: Any) -> set[Any]:
+    """The calls that depend on the inputs."""
+    given = set(exported.graph_signature.user_inputs)
+    reached: set[Any] = set()
+    for node in exported.graph.nodes:
+        is_input = node.op == "placeholder" and node.name in given
+        depends = not reached.isdisjoint(node.all_input_nodes)
+        if is_input or (depends and operator_name(node) not in BLANKS):
+            reached.add(node)
+    return {node for node in reached if node.op == "call_function"}
+
+
+def operator_name(node: Any) -> str:
+    """The name of a node's operator without namespace and overload: ``conv2d``, ``relu_``."""
+    return str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
 
 
 def _without_memory(torch: Any, module: Any, mode: Any) -> Iterator[tuple[int, Any]]:

@@ -9,13 +9,18 @@ from typing import Any
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
 from perfsim.network import layout
-from perfsim.network.work import Shape
+from perfsim.network.operator import Operator, Unit
+from perfsim.network.resize import ResizeLinear, ResizeNearest
+from perfsim.network.work import Shape, Work, per_element
 
 SAME = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "alias", "detach"),
     *("contiguous", "clone", "to", "_to_copy", "type_as", "lift_fresh_copy", "lift_fresh"),
 )
-RESHAPES = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view")
+RESHAPES = (
+    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view"),
+    *("view_as", "reshape_as"),
+)
 # What gives out its input's memory, or may; SAME and RESHAPES do as well.
 OTHER_ALIASES = (
     *(
@@ -31,7 +36,8 @@ OTHER_ALIASES = (
         "expand",
         "expand_as",
     ),
-    *("split", "split_with_sizes", "chunk", "unbind", "getitem", "diagonal", "unfold", "view_as"),
+    *("split", "split_with_sizes", "chunk", "unbind", "getitem", "diagonal", "unfold"),
+    *("movedim", "moveaxis", "unsafe_chunk", "unsafe_split"),
 )
 # Tensors that have no more than their shape from the input.
 BLANKS = (
@@ -74,7 +80,7 @@ def copied(name: str, call: Call) -> Value:
     x: Feature = call[next(iter(call.arguments))]
     if name == "expand" and x.shape == call.shape:
         return x
-    return call.emit(tensor.Copied(name, call.shape), x)
+    return call.emit(tensor.Declared(name, Unit.COPY, (call.shape,)), x)
 
 
 def _order(call: Call, order: list[int]) -> Value:
@@ -106,13 +112,10 @@ def transpose(call: Call) -> Value:
 
 def concat(call: Call) -> Value:
     """Tensors one after another along an axis."""
-    inputs, shapes, params = call.operands(call["tensors"])
-    axis = call["dim"] % len(call.shape)
-    if len(inputs) == 1 and not shapes:
+    inputs, constants, _ = call.operands(call["tensors"])
+    if len(inputs) == 1 and not constants:
         return inputs[0]
-    if axis == 1 and not shapes:
-        return call.emit(layout.Concat(), *inputs)
-    return call.emit(tensor.Joined(axis, shapes, params), *inputs)
+    return call.combine(layout.Concat(call["dim"] % len(call.shape)), call["tensors"])
 
 
 def stack(call: Call) -> Value:
@@ -120,7 +123,7 @@ def stack(call: Call) -> Value:
     axis = call["dim"] % len(call.shape)
     one = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
     parts = [call.emit(tensor.Reshaped(one), each) for each in call["tensors"]]
-    return call.emit(tensor.Joined(axis), *parts) if len(parts) > 1 else parts[0]
+    return call.emit(layout.Concat(axis), *parts) if len(parts) > 1 else parts[0]
 
 
 def _part(call: Call, axis: int, start: int, stop: int, step: int = 1) -> Feature:
@@ -201,13 +204,91 @@ def embedding(call: Call) -> Value:
     return call.emit(layout.Embedding(*table.shape), call["indices"])
 
 
-def resize(kind: Any, call: Call) -> Value:
-    """Enlarged by whole numbers."""
+def resize(mode: str, call: Call) -> Value:
+    """The nearest element, or what is interpolated between the neighbours along the axes that change.
+
+    A cubic interpolation along n axes weighs 4^n neighbours.
+    """
     x: Feature = call[next(iter(call.arguments))]
-    scales = [new / old for new, old in zip(call.shape[2:], x.shape[2:], strict=True)]
-    if any(scale != int(scale) for scale in scales):
-        raise call.refused("it does not enlarge by whole numbers", "a whole scale for each axis")
-    return call.emit(kind(numbers([int(scale) for scale in scales])), x)
+    old, new = x.shape[2:], call.shape[2:]
+    scales = [large // small for large, small in zip(new, old, strict=True)]
+    whole = all(large == small * by for large, small, by in zip(new, old, scales, strict=True))
+    size = {"scale": numbers(scales)} if whole else {"output": numbers(new)}
+    if mode == "nearest":
+        return call.emit(ResizeNearest(**size), x)
+    if mode == "linear":
+        return call.emit(ResizeLinear(**size), x)
+    resized = sum(large != small for large, small in zip(new, old, strict=True))
+    work = Work(vector_ops=per_element(call.shape, 2 * 4**resized, "interpolation"))
+    return call.emit(tensor.Declared(f"resize_{mode}", Unit.VECTOR, (call.shape,), work), x)
+
+
+def grid_sample(call: Call) -> Value:
+    """Elements at positions that are read as well."""
+    x, grid = call["input"], call["grid"]
+    modes = ("linear", "nearest", "cubic")
+    work = tensor.sampled(modes[call["interpolation_mode"]], call.shape)
+    operator = tensor.Declared("grid_sample", Unit.VECTOR, (call.shape,), work)
+    return call.emit(operator, x, grid)
+
+
+def col2im(call: Call) -> Value:
+    """Windows put back where they were, and added where they overlap: an addition for each element that is read."""
+    x: Feature = call["self"]
+    work = Work(vector_ops=per_element(x.shape, 1, "add"))
+    return call.emit(tensor.Declared("col2im", Unit.VECTOR, (call.shape,), work), x)
+
+
+def batched(call: Call, operator: Operator, rank: int) -> Value:
+    """`operator` on the first argument, which gets a batch of 1 in front where it has one axis less than `rank`."""
+    x: Feature = call[next(iter(call.arguments))]
+    if len(x.shape) == rank and call.shapes:
+        shapes = tuple(call.shapes[part] for part in call.parts)
+        work = operator.work((x.shape,), operator.output_shapes((x.shape,)))
+        return call.several(tensor.Declared(operator.name, operator.unit, shapes, work), x)
+    if len(x.shape) == rank:
+        return call.emit(operator, x)
+    if len(x.shape) != rank - 1 or call.shapes:
+        raise call.refused(f"its input has {len(x.shape)} axes", f"{rank}, the batch first")
+    result = call.emit(operator, call.emit(tensor.Reshaped((1, *x.shape)), x))
+    return call.emit(tensor.Reshaped(call.shape), result)
+
+
+def movedim(call: Call) -> Value:
+    """Some axes at other places, the others in their order."""
+    rank = len(call["self"].shape)
+    given = [call["source"], call["destination"]]
+    source, target = (
+        [axis % rank for axis in ([each] if isinstance(each, int) else each)] for each in given
+    )
+    others = [axis for axis in range(rank) if axis not in source]
+    moved = dict(zip(target, source, strict=True))
+    return _order(call, [moved[at] if at in moved else others.pop(0) for at in range(rank)])
+
+
+def written(name: str, call: Call) -> Value:
+    """A tensor a part of which is replaced: all that is read and written moves."""
+    given = list(call.arguments.values())
+    values = [each for value in given for each in (value if isinstance(value, list) else [value])]
+    inputs, _, params = call.operands(values)
+    work = Work(params=tensor.trained(params))
+    return call.emit(tensor.Declared(name, Unit.COPY, (call.shape,), work), *inputs)
+
+
+def replaced(call: Call) -> Value:
+    """What is written over the whole of a tensor takes its place."""
+    source: Feature | Constant = call["src"]
+    if source.shape == call.shape:
+        return source
+    return call.emit(tensor.Declared("expand", Unit.COPY, (call.shape,)), source)
+
+
+def filled(call: Call) -> Value:
+    """One number over the whole of a tensor."""
+    value = call["value"]
+    if not isinstance(value, Feature):
+        return blank(call)
+    return call.emit(tensor.Declared("expand", Unit.COPY, (call.shape,)), value)
 
 
 def index(call: Call) -> Value:
@@ -217,7 +298,7 @@ def index(call: Call) -> Value:
     inputs, shapes, _ = call.operands([call["self"], *indices])
     if not isinstance(call["self"], Feature) and shapes:
         raise call.refused("it picks from trained elements", "embedding")
-    return call.emit(tensor.Copied(call.op, call.shape), *inputs)
+    return call.emit(tensor.Declared(call.op, Unit.COPY, (call.shape,)), *inputs)
 
 
 def blank(call: Call) -> Value:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends.torch_call import Call, Constant, Feature, Value
 from perfsim.network.convolution import FullyConnected
-from perfsim.network.matrix import Linear, Matmul
+from perfsim.network.matrix import Attention, Linear, Matmul
 
 
 def linear(call: Call) -> Value:
@@ -18,7 +20,8 @@ def linear(call: Call) -> Value:
 
 def _with_weights(call: Call, x: Feature, units: int, *, bias: bool) -> Feature:
     if len(x.shape) == 1:
-        raise call.refused("its input has no batch")
+        row = call.emit(tensor.Reshaped((1, *x.shape)), x)
+        return call.emit(tensor.Reshaped((units,)), _with_weights(call, row, units, bias=bias))
     kind = FullyConnected if len(x.shape) == 2 else Linear
     return call.emit(kind(units=units, bias=bias), x)
 
@@ -28,19 +31,38 @@ def matmul(call: Call) -> Value:
     a, b = list(call.arguments.values())[:2]
     if isinstance(a, Feature) and isinstance(b, Constant) and b.params and len(b.shape) == 2:
         return _with_weights(call, a, b.shape[1], bias=False)
-    if min(len(a.shape), len(b.shape)) < 2:
-        raise call.refused("an operand is a vector", "operands of two axes or more")
     return call.emit(Matmul(), a, b)
+
+
+def _in_batch(call: Call, value: Feature | Constant) -> Feature | Constant:
+    """`value` as the one image of a batch."""
+    shape = (1, *value.shape)
+    if isinstance(value, Constant):
+        return replace(value, shape=shape)
+    return call.emit(tensor.Reshaped(shape), value)
 
 
 def addmm(call: Call) -> Value:
     """A linear layer written out."""
-    bias, a, b = call.weight("self"), call["mat1"], call.weight("mat2")
-    if bias is None or b is None or bias.shape != b.shape[1:] or not isinstance(a, Feature):
-        raise call.refused("it is no linear layer", "input times weights plus a bias")
-    if (call["alpha"], call["beta"]) != (1, 1):
-        raise call.refused("it scales its operands", "alpha and beta of 1")
-    return _with_weights(call, a, b.shape[1], bias=True)
+    bias, a, b = call["self"], call["mat1"], call["mat2"]
+    plain = (call["alpha"], call["beta"]) == (1, 1) and isinstance(a, Feature)
+    trained = all(isinstance(each, Constant) and each.params for each in (bias, b))
+    if plain and trained and bias.shape == b.shape[1:]:
+        return _with_weights(call, a, b.shape[1], bias=True)
+    return _added(call, call.emit(Matmul(), a, b))
+
+
+def baddbmm(call: Call) -> Value:
+    """Products of matrices, added to a tensor."""
+    return _added(call, call.emit(Matmul(), call["batch1"], call["batch2"]))
+
+
+def _added(call: Call, product: Feature) -> Value:
+    """beta times the first argument plus alpha times a product."""
+    if call["beta"] == 0:
+        return product if call["alpha"] == 1 else call.emit(tensor.Elementwise("mul", 1), product)
+    operations = 1 + (call["alpha"] != 1) + (call["beta"] != 1)
+    return call.emit(tensor.Elementwise("add", operations), product, call["self"])
 
 
 def einsum(call: Call) -> Value:
@@ -60,8 +82,11 @@ def attention(call: Call) -> Value:
     """Attention whose heads are an axis."""
     if call["dropout_p"]:
         raise call.refused("it drops scores at inference", "dropout_p of 0")
-    mask = call["attn_mask"]
-    masks, _, params = call.operands([] if mask is None else [mask])
-    masked = mask is not None or bool(call["is_causal"])
-    operator = tensor.HeadsAttention(masked=masked, mask_params=params)
-    return call.emit(operator, call["query"], call["key"], call["value"], *masks)
+    operands = [call["query"], call["key"], call["value"]]
+    is_single = len(call.shape) < 3
+    if is_single:
+        operands = [_in_batch(call, each) for each in operands]
+    if call["attn_mask"] is not None:
+        operands.append(call["attn_mask"])
+    scored = call.emit(Attention(heads=1, causal=bool(call["is_causal"])), *operands)
+    return call.emit(tensor.Reshaped(call.shape), scored) if is_single else scored

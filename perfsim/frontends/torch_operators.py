@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -10,12 +11,15 @@ from typing import Any
 from perfsim.frontends import tensor_operators as tensor
 from perfsim.frontends import torch_layout as to
 from perfsim.frontends import torch_matrix as matrix
-from perfsim.frontends.torch_call import Call, Constant, Feature, Parts, Value
-from perfsim.network import normalization, pooling, recurrent, reduction, resize
+from perfsim.frontends import torch_recurrent as recurrence
+from perfsim.frontends import torch_reduction as reducing
+from perfsim.frontends.torch_call import Call, Constant, Feature, Value
+from perfsim.network import normalization, pooling, recurrent, reduction
 from perfsim.network.convolution import Conv, ConvTranspose, DepthwiseConv
-from perfsim.network.operator import Operator
+from perfsim.network.elementwise import LogSoftmax, Softmax
+from perfsim.network.operator import Operator, Unit
 from perfsim.network.operators import OPERATORS
-from perfsim.network.work import elements
+from perfsim.network.work import Work, elements, per_element
 
 Handler = Callable[[Call], Value]
 
@@ -28,9 +32,8 @@ def _one(name: str, call: Call) -> Value:
 
 def _elementwise(name: str, ops: int, call: Call) -> Value:
     """All tensors stretched to one shape, `ops` operations each."""
-    inputs, shapes, params = call.operands(list(call.arguments.values()))
     extra = 1 if call.get("alpha", 1) != 1 else 0
-    return call.emit(tensor.Elementwise(name, ops + extra, shapes, params), *inputs)
+    return call.combine(tensor.Elementwise(name, ops + extra), list(call.arguments.values()))
 
 
 def _arithmetic(name: str, call: Call) -> Value:
@@ -60,14 +63,13 @@ def _prelu(call: Call) -> Value:
     x, slopes = call["self"], call.weight("weight")
     if slopes is not None and len(x.shape) > 1 and elements(slopes.shape) == x.shape[1]:
         return _one("prelu", call)
-    params = slopes.params if slopes else 0
-    return call.emit(tensor.Elementwise("prelu", 2, (), params), x)
+    return call.combine(tensor.Elementwise("prelu", 2), [x, slopes])
 
 
 def _conv(call: Call) -> Value:
-    x, weight, bias = call["input"], call.weight("weight"), call.weight("bias") is not None
-    if weight is None or len(x.shape) != len(weight.shape):
-        raise call.refused("its input has no batch")
+    weight, bias = call.weight("weight"), call.weight("bias") is not None
+    if weight is None:
+        raise call.refused("it has no weights")
     kernel, groups = to.numbers(weight.shape[2:]), call["groups"]
     shared = {
         "kernel": kernel,
@@ -79,39 +81,50 @@ def _conv(call: Call) -> Value:
         "bias": bias,
     }
     if call.get("transposed") or "transpose" in call.op:
-        return call.emit(
+        return to.batched(
+            call,
             ConvTranspose(
                 channels=weight.shape[1] * groups,
                 groups=groups,
                 output_padding=to.numbers(call["output_padding"]),
                 **shared,
             ),
-            x,
+            len(weight.shape),
         )
-    channels = weight.shape[0]
-    if groups > 1 and groups == x.shape[1]:
-        return call.emit(DepthwiseConv(multiplier=channels // groups, **shared), x)
-    return call.emit(Conv(channels=channels, groups=groups, **shared), x)
+    channels, rank = weight.shape[0], len(weight.shape)
+    if groups > 1 and weight.shape[1] == 1:
+        return to.batched(call, DepthwiseConv(multiplier=channels // groups, **shared), rank)
+    return to.batched(call, Conv(channels=channels, groups=groups, **shared), rank)
 
 
 def _batch_norm(call: Call) -> Value:
     if call.get("training"):
         raise call.refused("it takes its statistics from the data", "running statistics")
-    return _one("batch_norm", call)
+    operator = normalization.BatchNorm()
+    return (
+        call.several(operator, call["input"]) if call.shapes else call.emit(operator, call["input"])
+    )
 
 
-def _affine(call: Call) -> bool:
+def _normalized(make: Callable[[bool], Operator], call: Call) -> Value:
+    """A normalisation with a scale and a shift, none, or one of them: one operation for each element."""
+    x: Feature = call["input"]
     weight, bias = call.weight("weight"), call.weight("bias")
-    if (weight is None) != (bias is None):
-        raise call.refused("it has a scale or a shift alone", "both or none")
-    return weight is not None
+    if (weight is None) == (bias is None):
+        return call.emit(make(weight is not None), x)
+    plain = make(False)
+    work = plain.work((x.shape,), (x.shape,))
+    operations = (*work.vector_ops, *per_element(x.shape, 1, "scale or shift"))
+    held = tensor.trained(elements(weight.shape if weight else bias.shape if bias else ()))
+    counts = Work(vector_ops=operations, params=held)
+    return call.emit(tensor.Declared(plain.name, Unit.VECTOR, (x.shape,), counts), x)
 
 
 def _layer_norm(call: Call) -> Value:
     axes = len(call["normalized_shape"])
     if call.weight("weight") is not None and call.weight("bias") is None:
         return call.emit(tensor.LayerNormWithoutShift(axes), call["input"])
-    return call.emit(normalization.LayerNorm(axes, affine=_affine(call)), call["input"])
+    return _normalized(lambda affine: normalization.LayerNorm(axes, affine=affine), call)
 
 
 def _rms_norm(call: Call) -> Value:
@@ -121,25 +134,22 @@ def _rms_norm(call: Call) -> Value:
 
 
 def _group_norm(call: Call) -> Value:
-    operator = normalization.GroupNorm(call["num_groups"], affine=_affine(call))
-    return call.emit(operator, call["input"])
+    groups = call["num_groups"]
+    return _normalized(lambda affine: normalization.GroupNorm(groups, affine=affine), call)
 
 
 def _instance_norm(call: Call) -> Value:
     if not call["use_input_stats"]:
         raise call.refused("it uses running statistics", "statistics of its input")
-    return call.emit(normalization.InstanceNorm(affine=_affine(call)), call["input"])
+    return _normalized(lambda affine: normalization.InstanceNorm(affine=affine), call)
 
 
-def _softmax(call: Call) -> Value:
-    operator: Any = OPERATORS["softmax"]
-    return call.emit(operator(axis=call["dim"]), call["self"])
+def _softmax(kind: type[Softmax], call: Call) -> Value:
+    return call.emit(kind(axis=call["dim"]), call["self"])
 
 
 def _pool(kind: Any, call: Call) -> Value:
-    x = call["self"]
-    if len(x.shape) != len(call["kernel_size"]) + 2 and len(call["kernel_size"]) != 1:
-        raise call.refused("its input has no batch")
+    rank = int(re.findall(r"(\d)d", call.op)[0]) + 2
     kernel = to.numbers(call["kernel_size"])
     pooling = kind(
         kernel=kernel,
@@ -148,56 +158,43 @@ def _pool(kind: Any, call: Call) -> Value:
         dilation=to.numbers(call.get("dilation", 1)),
         ceil_mode=bool(call["ceil_mode"]),
     )
-    return call.emit(pooling, x)
+    return to.batched(call, pooling, rank)
 
 
 def _adaptive_pool(to_one: type[Operator], to_any: Any, call: Call) -> Value:
-    x, output = call["self"], tuple(call["output_size"])
-    if len(x.shape) != len(output) + 2:
-        raise call.refused("its input has no batch")
-    if output == x.shape[2:]:
-        return to.same(call)
-    if set(output) == {1}:
-        return call.emit(to_one(), x)
-    return call.emit(to_any(to.numbers(output)), x)
+    output = tuple(call["output_size"])
+    rank = len(output) + 2
+    one = all(size == 1 for size in output)
+    return to.batched(call, to_one() if one else to_any(to.numbers(output)), rank)
 
 
-def _reduce(kind: Any, call: Call) -> Value:
-    x: Feature = call["self"]
-    rank = len(x.shape)
-    given = call.get("dim")
-    given = [given] if isinstance(given, int) else given
-    axes = tuple(sorted(axis % rank for axis in (given or range(rank))))
-    keep = bool(call.get("keepdim"))
-    if kind is reduction.ReduceMean and rank >= 4 and axes == tuple(range(2, rank)):
-        pooled = call.emit(pooling.GlobalAvgPool(), x)
-        return pooled if keep else call.emit(tensor.Reshaped(call.shape), pooled)
-    return call.emit(kind(axes=axes, keep_dims=keep), x)
+def _glu(call: Call) -> Value:
+    """Half of an axis times the sigmoid of the other half: 4 operations and one."""
+    work = Work(vector_ops=per_element(call.shape, 5, "sigmoid, multiply"))
+    return call.emit(tensor.Declared("glu", Unit.VECTOR, (call.shape,), work), call["self"])
 
 
-def _recurrent(kind: Any, call: Call) -> Value:
-    """Batch and tokens are counted alike, so that it does not matter which comes first."""
-    if not isinstance(call["input"], Feature) or len(call["input"].shape) != 3:
-        raise call.refused("its input is no batch of sequences")
-    states = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
-    if not all(isinstance(state, Constant) for state in states):
-        raise call.refused("its first state is computed from the inputs")
-    x: Feature = call["input"]
-    units = states[0].shape[-1]
-    layers: list[Feature] = []
-    for _ in range(call["num_layers"]):
-        operator = kind(units, bidirectional=call["bidirectional"], bias=call["has_biases"])
-        layers.append(call.emit(operator, layers[-1] if layers else x))
-    shape = states[0].shape
+def _cum_sum(call: Call) -> Value:
+    return call.emit(reduction.CumSum(call["dim"]), call["self"])
 
-    def last_output() -> Value:
-        return call.emit(tensor.Copied("last_state", shape), *layers)
 
-    def last_cell() -> Value:
-        raise call.refused("its last cell state is read", "its output or its last hidden state")
+_COPIED = (
+    *("expand", "repeat", "roll", "flip", "tile", "repeat_interleave", "tril", "triu"),
+    *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "im2col", "unfold", "diagonal"),
+)
+# What gives out a tensor a part of which is replaced.
+_WRITTEN = (
+    *("slice_scatter", "select_scatter", "scatter", "index_put", "masked_scatter", "index_copy"),
+)
 
-    return Parts((lambda: layers[-1], last_output, last_cell))
-
+# Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
+_ONE_OPERATION = (
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "erf", "square", "exp2"),
+    *("floor", "ceil", "round", "trunc", "sign", "sgn", "where", "masked_fill"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "atan2"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
+)
 
 _ADAPTIVE_AVG = partial(_adaptive_pool, pooling.GlobalAvgPool, pooling.AdaptiveAvgPool)
 _ADAPTIVE_MAX = partial(_adaptive_pool, pooling.GlobalMaxPool, pooling.AdaptiveMaxPool)
@@ -209,15 +206,17 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "linear": matrix.linear,
         **dict.fromkeys(("matmul", "bmm", "mm"), matrix.matmul),
         "addmm": matrix.addmm,
+        "baddbmm": matrix.baddbmm,
         "einsum": matrix.einsum,
         "scaled_dot_product_attention": matrix.attention,
         "batch_norm": _batch_norm,
+        "_native_batch_norm_legit_no_training": _batch_norm,
         "layer_norm": _layer_norm,
         "rms_norm": _rms_norm,
         "group_norm": _group_norm,
         "instance_norm": _instance_norm,
-        "softmax": _softmax,
-        "_softmax": _softmax,
+        **dict.fromkeys(("softmax", "_softmax"), partial(_softmax, Softmax)),
+        **dict.fromkeys(("log_softmax", "_log_softmax"), partial(_softmax, LogSoftmax)),
         **{name: partial(_one, name) for name in ("relu", "relu6", "leaky_relu", "sigmoid")},
         **{name: partial(_one, name) for name in ("silu", "tanh", "gelu", "elu", "selu", "mish")},
         **{name: partial(_one, name) for name in ("softplus", "exp", "log", "sqrt", "abs", "neg")},
@@ -233,19 +232,44 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **{name: partial(_arithmetic, name) for name in ("minimum", "maximum")},
         "rsub": partial(_elementwise, "sub", 1),
         "rsqrt": partial(_elementwise, "rsqrt", 2),
-        **{name: partial(_elementwise, name, 1) for name in ("sin", "cos", "erf", "square")},
-        **{name: partial(_elementwise, name, 1) for name in ("where", "masked_fill")},
-        **{name: partial(_elementwise, name, 1) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+        **{name: partial(_elementwise, name, 1) for name in _ONE_OPERATION},
+        **{name: partial(_elementwise, name, 2) for name in ("expm1", "log1p", "log2", "log10")},
+        "fmod": partial(_elementwise, "mod", 1),
+        "remainder": partial(_elementwise, "mod", 1),
+        "floor_divide": partial(_elementwise, "div", 2),
+        "addcmul": partial(_elementwise, "addcmul", 2),  # multiply, add
+        "lerp": partial(_elementwise, "lerp", 3),  # subtract, multiply, add
+        "celu": partial(_elementwise, "celu", 5),  # elu, and x / a
+        "threshold": partial(_elementwise, "threshold", 2),  # compare, select
+        "hardshrink": partial(_elementwise, "hardshrink", 3),  # two comparisons, select
+        "softshrink": partial(_elementwise, "softshrink", 4),  # two comparisons, add, select
+        "log_sigmoid": partial(_elementwise, "log_sigmoid", 4),  # negate, exp, add, log
+        "glu": _glu,
+        "cumsum": _cum_sum,
+        "cumprod": partial(_elementwise, "cum_prod", 1),
         **{
             f"{kind.name}{n}d": partial(_pool, kind)
             for kind in (pooling.MaxPool, pooling.AvgPool)
             for n in (1, 2, 3)
         },
+        **{f"max_pool{n}d_with_indices": partial(_pool, pooling.MaxPool) for n in (1, 2, 3)},
         **{f"adaptive_avg_pool{n}d": _ADAPTIVE_AVG for n in (1, 2, 3)},
-        "mean": partial(_reduce, reduction.ReduceMean),
-        "sum": partial(_reduce, reduction.ReduceSum),
-        "amax": partial(_reduce, reduction.ReduceMax),
-        "amin": partial(_reduce, reduction.ReduceMin),
+        **{f"adaptive_max_pool{n}d": _ADAPTIVE_MAX for n in (1, 2, 3)},
+        "mean": partial(reducing.reduce, reduction.ReduceMean),
+        "sum": partial(reducing.reduce, reduction.ReduceSum),
+        "amax": partial(reducing.reduce, reduction.ReduceMax),
+        "amin": partial(reducing.reduce, reduction.ReduceMin),
+        "max": partial(reducing.counted, "reduce_max", 0, 0),
+        "min": partial(reducing.counted, "reduce_min", 0, 0),
+        "argmax": partial(reducing.arg, reduction.ArgMax),
+        "argmin": partial(reducing.arg, reduction.ArgMin),
+        "prod": partial(reducing.counted, "reduce_prod", 0, 0),
+        **{name: partial(reducing.counted, name, 0, 0) for name in ("any", "all")},
+        "logsumexp": partial(reducing.counted, "reduce_log_sum_exp", 1, 1),
+        **dict.fromkeys(("var", "var_mean"), partial(reducing.variance, reduction.ReduceVar)),
+        **dict.fromkeys(("std", "std_mean"), partial(reducing.variance, reduction.ReduceStd)),
+        **dict.fromkeys(("linalg_vector_norm", "norm"), reducing.norm),
+        **dict.fromkeys(("topk", "sort", "argsort"), reducing.top_k),
         **dict.fromkeys(to.SAME, to.same),
         **dict.fromkeys(to.RESHAPES, to.view),
         "permute": to.permute,
@@ -256,18 +280,28 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "select": to.select,
         "narrow": to.narrow,
         **dict.fromkeys(("split", "split_with_sizes", "chunk", "unbind"), to.split),
-        **{name: partial(to.copied, name) for name in ("expand", "repeat", "roll", "flip")},
-        **{name: partial(to.copied, name) for name in ("pixel_shuffle", "pixel_unshuffle")},
+        **{name: partial(to.copied, name) for name in _COPIED},
+        **{name: partial(to.written, name) for name in _WRITTEN},
+        "copy": to.replaced,
+        "fill": to.filled,
+        "movedim": to.movedim,
+        "moveaxis": to.movedim,
         "expand_as": partial(to.copied, "expand"),
         **dict.fromkeys(("pad", "constant_pad_nd"), to.pad),
         "embedding": to.embedding,
-        **{f"upsample_nearest{n}d": partial(to.resize, resize.ResizeNearest) for n in (1, 2, 3)},
-        "upsample_linear1d": partial(to.resize, resize.ResizeLinear),
-        "upsample_bilinear2d": partial(to.resize, resize.ResizeLinear),
-        "upsample_trilinear3d": partial(to.resize, resize.ResizeLinear),
+        **{f"upsample_nearest{n}d": partial(to.resize, "nearest") for n in (1, 2, 3)},
+        **{f"_upsample_nearest_exact{n}d": partial(to.resize, "nearest") for n in (1, 2, 3)},
+        "upsample_linear1d": partial(to.resize, "linear"),
+        "upsample_bilinear2d": partial(to.resize, "linear"),
+        "upsample_trilinear3d": partial(to.resize, "linear"),
+        "upsample_bicubic2d": partial(to.resize, "cubic"),
+        "grid_sampler": to.grid_sample,
+        "grid_sampler_2d": to.grid_sample,
+        "col2im": to.col2im,
         **dict.fromkeys(("index", "index_select", "gather"), to.index),
         **dict.fromkeys(to.BLANKS, to.blank),
-        "lstm": partial(_recurrent, recurrent.Lstm),
-        "gru": partial(_recurrent, recurrent.Gru),
+        "lstm": partial(recurrence.recurrent, recurrent.Lstm),
+        "rnn_tanh": partial(recurrence.recurrent, recurrent.Rnn),
+        "gru": partial(recurrence.recurrent, recurrent.Gru),
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,13 +18,22 @@ from perfsim.errors import (
     UnknownNameError,
     nearest_name,
 )
+from perfsim.frontends import tensor_operators as tensor
+from perfsim.frontends.attention import with_attention
 from perfsim.frontends.layer_table import TableSettings
+from perfsim.frontends.names import unpriced_text
 from perfsim.frontends.torch_call import Builder, Call, Constant, Feature, Parts, Value
-from perfsim.frontends.torch_export import export
-from perfsim.frontends.torch_layout import ALIASES, BLANKS
+from perfsim.frontends.torch_export import (
+    export,
+    functional,
+    operator_name,
+    writes_into_what_is_read,
+)
+from perfsim.frontends.torch_layout import SAME, same
 from perfsim.frontends.torch_operators import HANDLERS
 from perfsim.network.graph import Network, Tensor, build_network
-from perfsim.network.work import Shape, elements, shape_text
+from perfsim.network.operator import Unit
+from perfsim.network.work import Shape, Work, elements, shape_text
 from perfsim.validation import validate
 
 
@@ -33,6 +43,7 @@ def from_torch(
     *,
     name: str | None = None,
     precision: Mapping[str, Any] | None = None,
+    allow_unpriced: bool = False,
 ) -> Network:
     """The network that a PyTorch module computes at inference, on inputs of these shapes.
 
@@ -42,6 +53,7 @@ def from_torch(
     inputs: a tensor or a shape for each argument of `forward`, the batch first; a shape is of floats.
     name: of the network, the module's class unless given.
     precision: bits, as in a file: ``{"weight": 4, "feature_map": 8}``.
+    allow_unpriced: operators that are not known move their bytes and cost no compute; `network.unpriced` says which.
 
     Raises UnknownNameError for an operator that cannot be priced, naming it and its layer; InputError otherwise;
     MissingExtraError without PyTorch.
@@ -59,43 +71,53 @@ def from_torch(
         raise InvalidValueError("", found=type(module).__name__, expected="a torch.nn.Module").at(
             where="module"
         )
-    reading = _Reading(torch, module, export(torch, module, inputs))
+    exported = export(torch, module, inputs)
+    if writes_into_what_is_read(torch, exported):
+        exported = functional(exported)
+    reading = _Reading(torch, module, exported, allow_unpriced=allow_unpriced)
     outputs = reading.run()
     bits = chosen.precision.feature_map
     return build_network(
         chosen.name or type(module).__name__,
         [Tensor(each.name, each.shape, bits) for each in reading.builder.inputs],
-        reading.builder.nodes,
+        with_attention(
+            reading.builder.nodes,
+            {each.name: each.shape for each in reading.builder.inputs},
+            outputs,
+        ),
         feature_map_bits=bits,
         weight_bits=chosen.precision.weight,
         outputs=outputs,
         description=f"exported from PyTorch: {type(module).__name__}",
         warnings=reading.warnings(),
+        unpriced=unpriced_text(reading.unpriced),
     )
 
 
 class _Reading:
     """One walk over an exported program."""
 
-    def __init__(self, torch: Any, module: Any, exported: Any) -> None:
+    def __init__(self, torch: Any, module: Any, exported: Any, *, allow_unpriced: bool) -> None:
         self.builder = Builder()
+        self.unpriced: Counter[str] = Counter()
+        self._allow_unpriced = allow_unpriced
         self._torch = torch
         self._module = module
         self._exported = exported
         self._values: dict[Any, Value] = {}
         self._nodes = list(exported.graph.nodes)
         self._sizes: dict[str, int] = {}  # elements of each parameter
-        self._used: dict[str, tuple[int, int, list[str]]] = {}  # elements, counted, in which layers
+        self._counted: dict[str, tuple[str, int]] = {}  # parameter -> first layer, elements counted
+        self._mixed: dict[str, list[str]] = {}  # parameter that is read with others -> layers
 
     def run(self) -> tuple[str, ...]:
         """Makes all nodes; returns the names of the outputs."""
-        self._check_writes()
         live = self._live()
         for node in self._nodes:
             if node.op == "placeholder":
                 self._values[node] = self._placeholder(node)
             elif node.op == "call_function" and node in live:
-                self._values[node] = self._call(node)
+                self._values[node] = self._call(node, live)
             elif node.op not in ("call_function", "output"):
                 raise UnknownNameError(f"the exported graph has a {node.op} ({node.target})")
         (output,) = (node for node in self._nodes if node.op == "output")
@@ -105,9 +127,9 @@ class _Reading:
     def warnings(self) -> tuple[str, ...]:
         """What is counted more than once."""
         return tuple(
-            f"the parameter '{name}' is used by {' and '.join(layers)}, and counts in each"
-            for name, (whole, counted, layers) in self._used.items()
-            if counted > whole
+            f"the parameter '{name}' is part of weights of {' and '.join(layers)}, and counts in each"
+            for name, layers in self._mixed.items()
+            if len(layers) > 1
         )
 
     def _placeholder(self, node: Any) -> Value:
@@ -130,49 +152,6 @@ class _Reading:
                 live.update(node.all_input_nodes)
         return live
 
-    def _reached(self) -> set[Any]:
-        """The calls that depend on the inputs."""
-        given = set(self._exported.graph_signature.user_inputs)
-        reached: set[Any] = set()
-        for node in self._nodes:
-            is_input = node.op == "placeholder" and node.name in given
-            depends = not reached.isdisjoint(node.all_input_nodes) and _op(node) not in BLANKS
-            if is_input or depends:
-                reached.add(node)
-        return {node for node in reached if node.op == "call_function"}
-
-    def _check_writes(self) -> None:
-        """Raises for a write into memory that is read under another name afterwards.
-
-        The exporter passes on what an in-place operator returns, which is all that it writes only while
-        nobody looks at the same memory through another tensor. What no input reaches may be written freely: all
-        of it happens before the run.
-        """
-        position = {node: index for index, node in enumerate(self._nodes)}
-        reached = self._reached()
-        for node in self._nodes:
-            if node not in reached or not re.search(r"[^_]_$", _op(node)):
-                continue
-            root = node.args[0]
-            if not isinstance(root, self._torch.fx.Node):
-                raise UnknownNameError(f"{node.target} writes into several tensors at once").at(
-                    where=f"layer '{self._layer_name(node)}'"
-                )
-            while root.op == "call_function" and _op(root) in ALIASES and root.args:
-                root = root.args[0]
-            aliases, open_ends = {root}, [root]
-            while open_ends:
-                for user in open_ends.pop().users:
-                    if user.op == "call_function" and _op(user) in ALIASES and user not in aliases:
-                        aliases.add(user)
-                        open_ends.append(user)
-            for alias in aliases:
-                if any(position[user] > position[node] for user in alias.users):
-                    raise UnknownNameError(
-                        f"{node.target} writes into a part of a tensor that is read afterwards",
-                        expected="a module that gives out new tensors",
-                    ).at(where=f"layer '{self._layer_name(node)}'")
-
     def _layer_name(self, node: Any) -> str:
         """The path in the tree of modules, and the operator where the module is none of PyTorch's leaves."""
         stack = list((node.meta.get("nn_module_stack") or {"": ("", None)}).values())
@@ -184,20 +163,29 @@ class _Reading:
         leaf = owner is not None and not list(owner.children())
         if path and leaf and type(owner).__module__.startswith("torch.nn."):
             return path
-        op = _op(node).strip("_")
+        op = operator_name(node).strip("_")
         return f"{path}.{op}" if path else op
 
-    def _call(self, node: Any) -> Value:
+    def _call(self, node: Any, live: set[Any]) -> Value:
         if node.target is operator.getitem:
             return self._item(node)
-        op = _op(node).removesuffix("_")
+        op = operator_name(node).removesuffix("_")
         call = self._bound(node, op)
+        if isinstance(node.meta.get("val"), list | tuple):
+            call.shapes = tuple(tuple(getattr(each, "shape", ())) for each in node.meta["val"])
+            call.parts = tuple(sorted({user.args[1] for user in node.users if user in live}))
         operands = list(_tensors(call.arguments.values()))
         if not any(isinstance(each, Feature) for each in operands):
             return self._constant(node, call, operands)
+        if 0 in call.shape:
+            return Constant(node.name, call.shape)  # of no elements, there is only one
         if op not in HANDLERS or not str(node.target).startswith("aten."):
+            if self._allow_unpriced:
+                self.unpriced[str(node.target)] += 1
+                return _unpriced(call)
             raise UnknownNameError(
                 f"unknown operator '{node.target}' (node '{node.name}')",
+                expected="an operator of docs/torch.md, or allow_unpriced=True",
                 nearest=nearest_name(op, HANDLERS),
             ).at(where=f"layer '{call.name}'")
         value = HANDLERS[op](call)
@@ -246,17 +234,20 @@ class _Reading:
 
     def _constant(self, node: Any, call: Call, operands: list[Any]) -> Value:
         """What no input reaches is computed once, before the run."""
+        if call.op in SAME:
+            return same(call)
         tags = getattr(node.target, "tags", ())
         if self._torch.Tag.nondeterministic_seeded in tags:
             raise call.refused("it draws random numbers")
         sources = frozenset(source for each in operands for source in each.sources)
-        params = sum(each.params for each in operands)
+        # An embedding keeps its whole table; otherwise no more is kept than is read.
+        tables = sum(each.params for each in operands if each.params > elements(each.shape))
+        others = sum(each.params for each in operands) - tables
         label = node.name
 
         def made(shape: Shape) -> Constant:
-            # An embedding keeps its whole table; otherwise no more is kept than is read.
-            kept = params if call.op == "embedding" else min(params, elements(shape))
-            return Constant(label, shape, kept, sources)
+            kept = others if call.op == "embedding" else min(others, elements(shape))
+            return Constant(label, shape, tables + kept, sources)
 
         if call.shape or not isinstance(node.meta.get("val"), list | tuple):
             return made(call.shape)
@@ -265,16 +256,34 @@ class _Reading:
     def _check_parameters(self, call: Call, constants: list[Constant]) -> None:
         """Raises unless the layers of `call` count the parameters that it reads; notes who reads them."""
         given = sum(each.params for each in constants)
-        if given and given != call.params:
+        held = sum(max(each.params, elements(each.shape)) for each in constants if each.params)
+        if given and not given <= call.params <= held:  # a constant may be trained in part
             raise call.refused(
                 f"it reads {given:,} trained elements, of which {call.params:,} are counted"
             )
         for each in constants:
-            for source in each.sources:
-                whole, counted, layers = self._used.get(source, (0, 0, []))
-                whole = self._sizes[source]
-                counted += each.params if len(each.sources) == 1 else whole
-                self._used[source] = (whole, counted, [*layers, call.name])
+            if len(each.sources) == 1:
+                (source,) = each.sources
+                self._count(call, source, each.params)
+            for source in each.sources if len(each.sources) > 1 else ():
+                self._mixed.setdefault(source, []).append(call.name)
+
+    def _count(self, call: Call, source: str, count: int) -> None:
+        """Notes that `call` counts so many elements of a parameter; those counted before are the earlier layer's."""
+        owner, counted = self._counted.get(source, (call.name, 0))
+        again = counted + count - self._sizes[source]
+        if counted and again > 0:
+            call.share(owner, min(again, count))
+        self._counted[source] = owner, counted + count
+
+
+def _unpriced(call: Call) -> Value:
+    """What an unknown operator reads and writes, at no compute."""
+    inputs, _, params = call.operands(list(_tensors(call.arguments.values())))
+    shapes = tuple(call.shapes[part] for part in call.parts) if call.shapes else (call.shape,)
+    counts = Work(params=tensor.trained(params))
+    operator = tensor.Declared(f"unpriced {call.op}", Unit.COPY, shapes, counts)
+    return call.several(operator, *inputs) if call.shapes else call.emit(operator, *inputs)
 
 
 def _check_shape(call: Call, value: Value) -> None:
@@ -285,11 +294,6 @@ def _check_shape(call: Call, value: Value) -> None:
             found=shape_text(value.shape),
             expected=shape_text(call.shape),
         ).at(where=f"layer '{call.name}'")
-
-
-def _op(node: Any) -> str:
-    """The name of a node's operator without namespace and overload: ``conv2d``, ``relu_``."""
-    return str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Feature | Constant]:

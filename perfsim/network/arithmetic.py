@@ -1,4 +1,4 @@
-"""Arithmetic between tensors that broadcast, and functions of one tensor that are no activations.
+"""Arithmetic between tensors that broadcast, or with one number, and functions that are no activations.
 
 A tensor is stretched along each axis where it has one element, and axes that it lacks come first: the
 broadcasting of numpy and ONNX.
@@ -6,12 +6,13 @@ broadcasting of numpy and ONNX.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
 from perfsim.network.elementwise import Function
-from perfsim.network.operator import Operator
+from perfsim.network.operator import Number, Operator
 from perfsim.network.work import Shape, Work, per_element, shape_text
 
 
@@ -30,50 +31,69 @@ def broadcast(shapes: tuple[Shape, ...]) -> Shape:
     return tuple(reversed(stretched))
 
 
+@dataclass(frozen=True)
 class _Arithmetic(Operator):
-    """All inputs combined element by element, stretched to one shape."""
+    """All inputs combined element by element, stretched to one shape.
 
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (2, None)
+    Attributes:
+        value: one number as the last operand. It is part of the program: no weight, and nothing moves for it.
+    """
+
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (1, None)
+    most_operands: ClassVar[int | None] = None
+
+    value: Number | None = None
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        count = self._operands(inputs)
+        if count < 2 or count > (self.most_operands or count):
+            number = "" if self.value is None else " and a value"
+            raise ShapeError(
+                "",
+                found=f"{len(inputs)} input{'s'[: len(inputs) != 1]}{number}",
+                expected="2 inputs, or one and a value",
+            )
         return (broadcast(inputs),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return Work(vector_ops=per_element(outputs[0], len(inputs) - 1, self.name))
+        return Work(vector_ops=per_element(outputs[0], self._operands(inputs) - 1, self.name))
+
+    def _operands(self, inputs: tuple[Shape, ...]) -> int:
+        return len(inputs) + (self.value is not None)
 
 
 class Add(_Arithmetic):
     """The sum of all inputs."""
 
     name: ClassVar[str] = "add"
-    cost: ClassVar[str] = "1 per output element and further input"
+    cost: ClassVar[str] = "1 per output element and further operand"
 
 
 class Mul(_Arithmetic):
     """The product of all inputs."""
 
     name: ClassVar[str] = "mul"
-    cost: ClassVar[str] = "1 per output element and further input"
+    cost: ClassVar[str] = "1 per output element and further operand"
 
 
 class Minimum(_Arithmetic):
     """The smallest of all inputs at each place."""
 
     name: ClassVar[str] = "minimum"
-    cost: ClassVar[str] = "1 per output element and further input (comparison)"
+    cost: ClassVar[str] = "1 per output element and further operand (comparison)"
 
 
 class Maximum(_Arithmetic):
     """The largest of all inputs at each place."""
 
     name: ClassVar[str] = "maximum"
-    cost: ClassVar[str] = "1 per output element and further input (comparison)"
+    cost: ClassVar[str] = "1 per output element and further operand (comparison)"
 
 
 class _OfTwo(_Arithmetic):
-    """Two inputs, the order of which matters."""
+    """Two operands, the order of which matters."""
 
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (2, 2)
+    most_operands: ClassVar[int | None] = 2
 
 
 class Sub(_OfTwo):

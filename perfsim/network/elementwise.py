@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.network.operator import Exit, Operator, Whole, axis_index, check_rank
-from perfsim.network.work import Product, Shape, Work, per_element
+from perfsim.network.work import Product, Shape, Work, elements, per_element
 
 
 class Function(Operator):
@@ -32,6 +32,7 @@ class Relu(Activation):
     """max(x, 0)."""
 
     name = "relu"
+    selects = True
     ops_per_element = 1
     free_on_matrix_exit = True
     cost = "1 per element (max)"
@@ -210,3 +211,19 @@ class Softmax(Operator):
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         return Work(vector_ops=per_element(outputs[0], 5, "max, subtract, exp, sum, divide"))
+
+
+class LogSoftmax(Softmax):
+    """x - max - log(sum(exp(x - max))), over one axis."""
+
+    name: ClassVar[str] = "log_softmax"
+    cost: ClassVar[str] = "5 per element (max, subtract, exp, sum, subtract), 1 per place (log)"
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        places = (elements(inputs[0]) // inputs[0][self.axis], "places")
+        return Work(
+            vector_ops=(
+                *per_element(outputs[0], 5, "max, subtract, exp, sum, subtract"),
+                Product("log", (places,)),
+            )
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -73,7 +74,10 @@ def evaluate(text: str, lookup: Callable[[str], Any], known: Callable[[], list[s
     try:
         if len(text) > MAX_LENGTH:
             raise ValueError(f"longer than {MAX_LENGTH} characters")
-        tree = ast.parse(text.removeprefix(MARK).strip(), mode="eval")
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # what Python thinks of its style is not asked
+            tree = ast.parse(text.removeprefix(MARK).strip(), mode="eval")
         value = _Walk(lookup, known).value(tree.body)
     except (SyntaxError, ValueError, ZeroDivisionError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidValueError):

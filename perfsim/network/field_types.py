@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -10,7 +11,9 @@ from perfsim.errors import InvalidValueError, describe, nearest_name
 from perfsim.network.elementwise import ACTIVATIONS
 from perfsim.network.operator import (
     Amounts,
+    Number,
     Padding,
+    Parts,
     PerAxis,
     Positive,
     Whole,
@@ -38,6 +41,21 @@ def _per_axis(value: object, least: int = 1) -> Any:
         found=describe(value),
         expected=f"a whole number of at least {least}, or a list of one per axis such as [3, 3]",
     )
+
+
+def _parts(value: object) -> Any:
+    try:
+        return _per_axis(value)
+    except InvalidValueError as error:
+        error.expected = "how many equal parts, or a list with the size of each such as [16, 48]"
+        raise
+
+
+def _number(value: Any) -> Any:
+    is_number = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
+    if is_number and abs(value) < 2**1024:
+        return float(value)
+    raise InvalidValueError("", found=describe(value), expected="a number such as 0.5")
 
 
 def _amounts(value: object) -> Any:
@@ -108,6 +126,8 @@ PaddingField = Annotated[
     BeforeValidator(_padding),
     WithJsonSchema(_padding_schema()),
 ]
+PartsField = Annotated[Any, BeforeValidator(_parts), WithJsonSchema(_numbers(1))]
+NumberField = Annotated[Any, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 AmountsField = Annotated[Any, BeforeValidator(_amounts), WithJsonSchema(_numbers(0))]
 WholesField = Annotated[
     Any,
@@ -127,6 +147,8 @@ _FIELD_TYPES: tuple[tuple[Any, Any], ...] = (
     (Positive | None, PositiveField),
     (Amounts, AmountsField),
     (Amounts | None, AmountsField),
+    (Parts, PartsField),
+    (Number | None, NumberField),
     (Whole, int),
     (Whole | None, int),
     (Wholes, WholesField),

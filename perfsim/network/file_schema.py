@@ -32,6 +32,26 @@ from perfsim.validation import STRICT, Name, Text
 _BLOCK_NAME = re.compile(r"^[A-Z][A-Za-z0-9]*")
 
 
+class Precision(BaseModel):
+    """Bits per element."""
+
+    model_config = STRICT
+
+    feature_map: int = Field(default=8, ge=1, le=64)
+    weight: int = Field(default=8, ge=1, le=64)
+
+
+class LayerPrecision(BaseModel):
+    """Bits per element of one layer; the network's where it says nothing."""
+
+    model_config = STRICT
+
+    feature_map: int | None = Field(
+        default=None, ge=1, le=64, description="of what the layer writes"
+    )
+    weight: int | None = Field(default=None, ge=1, le=64, description="of its weights")
+
+
 class LayerModel(BaseModel):
     """The keys that every layer has."""
 
@@ -45,6 +65,7 @@ class LayerModel(BaseModel):
         min_length=1,
         description="names of layers, or previous, input, block_input; the layer before unless given",
     )
+    precision: LayerPrecision | None = Field(None, description="bits of this layer alone")
 
 
 class ComputingModel(LayerModel):
@@ -67,9 +88,10 @@ def layer_model(operator_name: str) -> type[LayerModel]:
     """The pydantic model of the attributes that a file may give to this operator."""
     operator: Any = OPERATORS[operator_name]
     base: type[LayerModel] = LayerModel
+    computes = operator.unit in (Unit.MATRIX, Unit.VECTOR) and not operator.gives_parts
     if operator.unit is Unit.MATRIX and "bias" in operator.__dataclass_fields__:
         base = MatrixModel
-    elif operator.unit in (Unit.MATRIX, Unit.VECTOR) and operator_name not in ACTIVATION_NAMES:
+    elif computes and operator_name not in ACTIVATION_NAMES:
         base = ComputingModel
     hints = get_type_hints(operator, include_extras=True)
     attributes: dict[str, Any] = {
@@ -83,15 +105,6 @@ def layer_model(operator_name: str) -> type[LayerModel]:
     model: type[LayerModel] = create_model(operator_name, __base__=base, **attributes)
     model.__doc__ = f"{operator.__doc__.strip()} Cost: {operator.cost}."
     return model
-
-
-class Precision(BaseModel):
-    """Bits per element."""
-
-    model_config = STRICT
-
-    feature_map: int = Field(default=8, ge=1, le=64)
-    weight: int = Field(default=8, ge=1, le=64)
 
 
 class Block(BaseModel):

@@ -12,11 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from perfsim.errors import GraphError, InputError, ShapeError, nearest_name
-from perfsim.network.operator import Operator
+from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import LARGEST_COUNT, Shape, Work, elements, shape_text, too_large
 
 if TYPE_CHECKING:
     import networkx as nx
+
+_LONGEST_CYCLE = 12  # layers that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Node:
     Attributes:
         inputs, outputs: names of tensors.
         place: (file, line) where it was written, for messages.
+        output_bits: bits per element of each output; where empty, what `build_network` says.
+        weight_bits: bits per weight; the network's unless given.
+        other_weights: (count, bits) of those of its weights that have another width.
+        shared: (node, count) of those of its parameters that are the other node's, which counts them.
     """
 
     name: str
@@ -42,6 +48,10 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     place: tuple[str, int | None] = ("", None)
+    output_bits: tuple[int, ...] = ()
+    weight_bits: int | None = None
+    other_weights: tuple[tuple[int, int], ...] = ()
+    shared: tuple[tuple[str, int], ...] = ()
 
     def locate(self, error: InputError) -> InputError:
         """Add to `error` where this node was written."""
@@ -58,7 +68,7 @@ class Network:
         nodes: in execution order: each reads what earlier ones wrote.
         tensors: every feature map by name, inputs and outputs included.
         inputs, outputs: names of tensors; an output is what no node reads, or what was asked for.
-        weight_bits: bits per weight.
+        weight_bits: bits per weight where a node does not say otherwise.
         file: where it was read.
         warnings: what is allowed but likely not meant.
         unpriced: how many operators cost nothing because nobody knows them, and which; empty for none.
@@ -124,6 +134,8 @@ def build_network(
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
 
+    feature_map_bits: bits per element of what a node writes, unless it says so itself, moves elements (they
+        keep their width; of several the widest) or quantises.
     outputs: tensors that are outputs although a node reads them; what no node reads is one anyway.
 
     Raises GraphError (empty network, unknown tensor, cycle) or ShapeError, naming the node.
@@ -140,10 +152,11 @@ def build_network(
     for node in ordered:
         shapes = _infer(node, tuple(tensors[each].shape for each in node.inputs))
         read.update(node.inputs)
-        for output, shape in zip(node.outputs, shapes, strict=True):
+        own_bits = node.output_bits or (_bits(node, tensors, feature_map_bits),) * len(shapes)
+        for output, shape, bits in zip(node.outputs, shapes, own_bits, strict=True):
             if elements(shape) > LARGEST_COUNT:
                 raise node.locate(too_large(elements(shape), f"elements in '{output}'"))
-            tensors[output] = Tensor(output, shape, feature_map_bits)
+            tensors[output] = Tensor(output, shape, bits)
     kept = set(outputs)
     results = tuple(
         each for node in ordered for each in node.outputs if each not in read or each in kept
@@ -160,6 +173,16 @@ def build_network(
         warnings=warnings,
         unpriced=unpriced,
     )
+
+
+def _bits(node: Node, tensors: Mapping[str, Tensor], feature_map_bits: int) -> int:
+    """Bits per element of what `node` writes when it does not say so itself."""
+    bits = node.operator.output_bits()
+    if bits is not None:
+        return bits
+    if node.inputs and node.operator.unit in (Unit.COPY, Unit.VIEW):
+        return max(tensors[name].bits for name in node.inputs)
+    return feature_map_bits
 
 
 def _infer(node: Node, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
@@ -221,6 +244,8 @@ def _sorted_topologically(nodes: Sequence[Node], writers: dict[str, int]) -> Seq
         cycle = [edge[0] for edge in nx.find_cycle(graph)]
         start = cycle.index(min(cycle))
         names = [nodes[position].name for position in cycle[start:] + cycle[:start]]
+        if len(names) > _LONGEST_CYCLE:
+            names = [*names[:_LONGEST_CYCLE], f"... ({len(names) - _LONGEST_CYCLE} more)"]
         text = " -> ".join([*names, names[0]])
         first = nodes[min(cycle)]
         raise first.locate(GraphError(f"the layers read each other in a cycle: {text}")) from None

@@ -140,7 +140,8 @@ class Slice(Copy):
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         shape = inputs[0]
         axis = axis_index(self.axis, len(shape))
-        taken = len(range(shape[axis])[self.start : self.stop : self.step])
+        part = range(shape[axis])[self.start : self.stop : self.step]
+        taken = max(-((part.start - part.stop) // part.step), 0)  # len() has a largest value
         if not taken:
             stop = shape[axis] if self.stop is None else self.stop
             raise ShapeError(

@@ -17,6 +17,8 @@ from perfsim.network.work import Count, Product, Shape, Work, elements, shape_te
 class Matmul(Operator):
     """The matrix product of two tensors over their last two axes; the axes before them broadcast.
 
+    As in numpy and ONNX a first input of one axis is a row and a second one a column, an axis that the output lacks.
+
     Attributes:
         transpose_a, transpose_b: whether the last two axes of the first or second input are exchanged.
     """
@@ -31,26 +33,28 @@ class Matmul(Operator):
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         for shape in inputs:
-            check_rank(shape, 2, "rows x columns, after any other axes")
-        rows, summed = self._matrix(inputs[0], transposed=self.transpose_a)
-        summed_b, columns = self._matrix(inputs[1], transposed=self.transpose_b)
+            check_rank(shape, 1, "rows x columns, after any other axes")
+        (rows, summed), (summed_b, columns) = self._matrices(inputs)
         if summed != summed_b:
             raise ShapeError(
                 "the axes that are summed over differ",
                 found=f"{rows}x{summed} times {summed_b}x{columns}",
                 expected="as many columns in the first input as rows in the second",
             )
-        return ((*broadcast((inputs[0][:-2], inputs[1][:-2])), rows, columns),)
+        lead = broadcast((inputs[0][:-2], inputs[1][:-2]))
+        return ((*lead, *(rows,) * (len(inputs[0]) > 1), *(columns,) * (len(inputs[1]) > 1)),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        _, summed = self._matrix(inputs[0], transposed=self.transpose_a)
+        (_, summed), _ = self._matrices(inputs)
         factors = ((elements(outputs[0]), "output elements"), (summed, "elements summed over"))
         return Work(macs=(Product("matrix product", factors),))
 
-    @staticmethod
-    def _matrix(shape: Shape, *, transposed: bool) -> tuple[int, int]:
-        rows, columns = shape[-2:]
-        return (columns, rows) if transposed else (rows, columns)
+    def _matrices(self, inputs: tuple[Shape, ...]) -> tuple[Shape, Shape]:
+        """(rows, columns) of both matrices as they are multiplied."""
+        a, b = inputs
+        first = (1, *a) if len(a) == 1 else a[-2:][:: -1 if self.transpose_a else 1]
+        second = (*b, 1) if len(b) == 1 else b[-2:][:: -1 if self.transpose_b else 1]
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,15 @@ class Attention(Operator):
 
     Vaswani et al., arXiv:1706.03762, equation 1; the projections before and after are `linear` layers
     of their own. Heads that share keys and values: Ainslie et al., arXiv:2305.13245. Windows whose offsets have
-    a trained bias: Liu et al., arXiv:2103.14030, equation 4. Axes between the batch and the tokens stay apart,
-    as the images of a batch do.
+    a trained bias: Liu et al., arXiv:2103.14030, equation 4. Axes before the tokens stay apart, as the images of a
+    batch do, and the heads do where they are such an axis; several of the query may share one of key and value.
+    A fourth input is a mask that is added to the scores, and stretches to their shape.
 
     Attributes:
-        heads: the query's features are split into so many heads.
+        heads: the query's features are split into so many heads; 1 where the heads are an axis of their own.
         kv_heads: the heads of key and value, `heads` unless given; must divide `heads`.
-        causal: whether a token sees only those before it. It does not change the count: the products are
-            dense, and what is masked is computed and thrown away.
+        causal: whether a token sees only those before it, by a mask: the products are dense, and what is masked
+            is computed and thrown away.
         window: (height, width) of the window that the tokens are; a bias for each head and each offset between two
             of them is added to the scores.
     """
@@ -110,9 +115,9 @@ class Attention(Operator):
     unit: ClassVar[Unit] = Unit.MATRIX
     cost: ClassVar[str] = (
         "a MAC per score and feature of a head, for query times key and again for scores times value; "
-        "6 vector operations per score (scale, softmax), with a window 7 (bias)"
+        "6 vector operations per score (scale, softmax), and one each for a mask and for the biases of a window"
     )
-    inputs_allowed: ClassVar[tuple[int, int | None]] = (3, 3)
+    inputs_allowed: ClassVar[tuple[int, int | None]] = (3, 4)
 
     heads: Positive
     kv_heads: Positive | None = None
@@ -120,25 +125,33 @@ class Attention(Operator):
     window: Wholes | None = None
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        query, key, value = inputs
-        for shape in inputs:
+        query, key, value = inputs[:3]
+        for shape in inputs[:3]:
             check_rank(shape, 3, "batch x tokens x features")
-        if key[:-1] != value[:-1] or query[:-2] != key[:-2]:
+        if key[-2] != value[-2] or not (_shares(query, key) and _shares(query, value)):
             raise ShapeError(
                 "query, key and value do not fit together",
-                found=" and ".join(map(shape_text, inputs)),
+                found=" and ".join(map(shape_text, inputs[:3])),
                 expected="batch x tokens x features, with as many values as keys",
             )
         self._check_heads(inputs)
         self._check_window(inputs)
+        scores = (*query[:-2], *((self.heads,) if self.heads > 1 else ()), query[-2], key[-2])
+        for mask in inputs[3:]:
+            if broadcast((scores, mask)) != scores:
+                raise ShapeError(
+                    "the mask does not stretch to the scores",
+                    found=f"a mask of {shape_text(mask)} for scores of {shape_text(scores)}",
+                    expected="for each of the last axes 1, or what the scores have",
+                )
         return ((*query[:-1], self.heads * (value[-1] // self._shared_heads)),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        query, key, value = inputs
+        query, key, value = inputs[:3]
         scores = (
             (query[0], "images"),
-            *(((math.prod(query[1:-2]), "windows"),) if len(query) > 3 else ()),
-            (self.heads, "heads"),
+            *(((math.prod(query[1:-2]), "heads or windows"),) if len(query) > 3 else ()),
+            *(((self.heads, "heads"),) if self.heads > 1 else ()),
             (query[-2], "queries"),
             (key[-2], "keys"),
         )
@@ -151,6 +164,7 @@ class Attention(Operator):
             ),
             vector_ops=(
                 Product("scale and softmax", (*scores, (6, "operations each"))),
+                *((Product("mask", scores),) if self.causal or len(inputs) > 3 else ()),
                 *((Product("bias", scores),) if self.window else ()),
             ),
             params=self._biases(),
@@ -165,7 +179,7 @@ class Attention(Operator):
     def _check_window(self, inputs: tuple[Shape, ...]) -> None:
         if self.window is None:
             return
-        tokens = {shape[-2] for shape in inputs}
+        tokens = {shape[-2] for shape in inputs[:3]}
         if min(self.window) < 1 or {math.prod(self.window)} != tokens:
             raise ShapeError(
                 "the window does not hold the tokens",
@@ -178,7 +192,7 @@ class Attention(Operator):
         return self.heads if self.kv_heads is None else self.kv_heads
 
     def _check_heads(self, inputs: tuple[Shape, ...]) -> None:
-        query, key, value = inputs
+        query, key, value = inputs[:3]
         shared = self._shared_heads
         for what, number, heads in (
             ("heads", self.heads, shared),
@@ -198,3 +212,10 @@ class Attention(Operator):
                 found=f"{query[-1] // self.heads} and {key[-1] // shared} features",
                 expected="equal sizes",
             )
+
+
+def _shares(query: Shape, other: Shape) -> bool:
+    """Whether each axis of the query before the tokens is so many times that of `other`."""
+    return len(query) == len(other) and all(
+        part > 0 and whole % part == 0 for whole, part in zip(query[:-2], other[:-2], strict=True)
+    )

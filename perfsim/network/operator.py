@@ -19,6 +19,8 @@ Padding: TypeAlias = Annotated[
 ]
 Whole: TypeAlias = Annotated[int, "any whole number; of an axis, negative ones count from the last"]
 Wholes: TypeAlias = Annotated[tuple[int, ...], "a list of whole numbers"]
+Parts: TypeAlias = Annotated[int | tuple[int, ...], "how many equal parts, or the size of each"]
+Number: TypeAlias = Annotated[float, "any number"]
 
 
 class Unit(Enum):
@@ -36,6 +38,7 @@ class Exit(Enum):
     NEVER = 0
     NORMALIZATION = 1
     ACTIVATION = 2
+    QUANTIZATION = 3
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,27 @@ class Operator(ABC):
         unit: the part of the machine that executes it.
         exit: where it can be fused behind the layer that produces its input.
         free_on_matrix_exit: whether the matrix unit's way out applies it at no cost.
+        enters: whether the layers that read what it gives apply it on their way in.
+        selects: whether it only chooses among the elements that it reads (copies and views do anyway).
         cost: one sentence on what it costs and why, for the table of operators.
         inputs_allowed: (least, most) number of inputs; most None means any number.
+        gives_parts: whether it has several outputs by its nature, each of which is read by its number.
     """
 
     name: ClassVar[str]
     unit: ClassVar[Unit] = Unit.VECTOR
     exit: ClassVar[Exit] = Exit.NEVER
     free_on_matrix_exit: ClassVar[bool] = False
+    enters: ClassVar[bool] = False
+    selects: ClassVar[bool] = False
     cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
+    gives_parts: ClassVar[bool] = False
+
+    @property
+    def outputs(self) -> int:
+        """How many tensors it gives."""
+        return 1
 
     def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         """The shapes of the outputs, batch first; raises ShapeError for inputs that do not fit.
@@ -66,6 +80,10 @@ class Operator(ABC):
         By default the shape of the input, as an element-wise operator gives.
         """
         return (inputs[0],)
+
+    def output_bits(self) -> int | None:
+        """Bits per element of what it writes, where the operator decides that."""
+        return None
 
     @abstractmethod
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:

@@ -47,6 +47,7 @@ class MaxPool(_WindowPool):
     """The largest element of each window."""
 
     name: ClassVar[str] = "max_pool"
+    selects: ClassVar[bool] = True
     cost: ClassVar[str] = "per output element: one comparison fewer than the window has elements"
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
@@ -77,6 +78,7 @@ class GlobalMaxPool(_GlobalPool):
     """The largest element of each channel."""
 
     name: ClassVar[str] = "global_max_pool"
+    selects: ClassVar[bool] = True
     cost: ClassVar[str] = "per channel: one comparison fewer than it has elements"
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
@@ -130,6 +132,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each window."""
 
     name: ClassVar[str] = "adaptive_max_pool"
+    selects: ClassVar[bool] = True
     cost: ClassVar[str] = "per output element: one comparison fewer than the window has elements"
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:

@@ -99,3 +99,15 @@ class Gru(_Recurrent):
         "a MAC per token, gate (3), unit and number that the gate reads (features and units); "
         "19 vector operations per token and unit (2 sigmoid, tanh, 2 for the reset, 4 for the state)"
     )
+
+
+class Rnn(_Recurrent):
+    """h = tanh(W x + U h), as PyTorch and ONNX define it. Elman, Cognitive Science 14(2), 1990."""
+
+    name: ClassVar[str] = "rnn"
+    gates: ClassVar[int] = 1
+    ops_per_unit: ClassVar[int] = 5
+    cost: ClassVar[str] = (
+        "a MAC per token, unit and number that it reads (features and units); "
+        "5 vector operations per token and unit (tanh)"
+    )

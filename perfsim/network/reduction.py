@@ -1,4 +1,4 @@
-"""Reductions: the axes that are reduced shrink to one element, or go."""
+"""Reductions: the axes that are reduced shrink to one element, or go; and running sums, which keep theirs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.errors import ShapeError
-from perfsim.network.operator import Operator, Wholes, axis_index
-from perfsim.network.work import Product, Shape, Work, elements
+from perfsim.network.operator import Operator, Whole, Wholes, axis_index
+from perfsim.network.work import Product, Shape, Work, elements, per_element
 
 
 @dataclass(frozen=True)
@@ -83,3 +83,83 @@ class ReduceMin(_Reduction):
 
     name: ClassVar[str] = "reduce_min"
     cost: ClassVar[str] = "per output element: one comparison fewer than it is made from elements"
+
+
+class ReduceVar(_Reduction):
+    """The variance along the axes: the mean of the squares of the differences from the mean."""
+
+    name: ClassVar[str] = "reduce_var"
+    cost: ClassVar[str] = (
+        "4 per element that it is made from (mean, subtract, square, mean); each mean as `reduce_mean`"
+    )
+    roots: ClassVar[int] = 0
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        each = 4 * (elements(inputs[0]) // elements(outputs[0])) + self.roots
+        factors = ((elements(outputs[0]), "output elements"), (each, "operations each"))
+        return Work(vector_ops=(Product("reduction", factors),))
+
+
+class ReduceStd(ReduceVar):
+    """The standard deviation along the axes: the root of the variance."""
+
+    name: ClassVar[str] = "reduce_std"
+    cost: ClassVar[str] = "as `reduce_var`, and a root per output element"
+    roots: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class _Extreme(Operator):
+    """The number of an element along one axis.
+
+    Attributes:
+        axis: which; 0 is the batch, 1 the channels (the default), -1 the last.
+        keep_dims: whether the axis stays, with one element.
+    """
+
+    cost: ClassVar[str] = "per output element: one comparison fewer than it is made from elements"
+
+    axis: Whole = 1
+    keep_dims: bool = False
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        return self._reduction().output_shapes(inputs)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return self._reduction().work(inputs, outputs)
+
+    def _reduction(self) -> ReduceMax:
+        return ReduceMax((self.axis,), self.keep_dims)
+
+
+class ArgMax(_Extreme):
+    """The number of the largest element along one axis."""
+
+    name: ClassVar[str] = "arg_max"
+
+
+class ArgMin(_Extreme):
+    """The number of the smallest element along one axis."""
+
+    name: ClassVar[str] = "arg_min"
+
+
+@dataclass(frozen=True)
+class CumSum(Operator):
+    """The sums of the elements up to each one along an axis.
+
+    Attributes:
+        axis: which; 0 is the batch, 1 the channels (the default), -1 the last.
+    """
+
+    name: ClassVar[str] = "cum_sum"
+    cost: ClassVar[str] = "1 per element (addition)"
+
+    axis: Whole = 1
+
+    def output_shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        axis_index(self.axis, len(inputs[0]))
+        return (inputs[0],)
+
+    def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
+        return Work(vector_ops=per_element(outputs[0], 1, self.name))

@@ -23,7 +23,7 @@ from perfsim.network.operator import Operator
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Shape
 from perfsim.network.yaml_entries import BlockUse, Entries, Repeat, When
-from perfsim.network.yaml_names import INPUT, Scope, find_layer
+from perfsim.network.yaml_names import INPUT, Scope, find_layer, one_output
 from perfsim.validation import validate
 
 MAX_LAYERS = 100_000
@@ -48,6 +48,16 @@ class FileLayer:
     previous: str
     is_scaled: bool
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what it gives: the layer's, or for parts ``s.1``, ``s.2``, ..."""
+        if not OPERATORS[self.operator_name].gives_parts:
+            return (self.name,)
+        count = self.operator(Fraction(1)).outputs
+        if count > MAX_LAYERS:
+            raise CountError(f"'{self.name}' has more than {MAX_LAYERS:,} outputs")
+        return tuple(f"{self.name}.{number}" for number in range(1, count + 1))
+
     def operator(self, width: Fraction, *, has_bias: bool = True) -> Operator:
         """Its operator; `has_bias` decides where the file does not."""
         kind: Any = OPERATORS[self.operator_name]
@@ -65,7 +75,7 @@ class Expansion:
     """From the file's entries to layers with unique names.
 
     Attributes:
-        found: full name of each layer and use of a block -> the layer whose output it stands for.
+        found: full name of each layer, part of a split, and use of a block -> the layer or part that it stands for.
         names_used: the names that expressions have asked for.
     """
 
@@ -124,7 +134,8 @@ class Expansion:
         }
         inner = scope.in_block(use.block, name, self._previous, values)
         self._expand(use.layers, ("blocks", use.block, "layers"), inner)
-        self.found[name] = self._previous
+        if self._previous in self.found:
+            self.found[name] = self._previous
 
     def _add_layer(self, operator_name: str, attributes: Any, path: KeyPath, scope: Scope) -> None:
         here = (*path, operator_name)
@@ -152,24 +163,33 @@ class Expansion:
             raise self._document.place(error, path)
         name = self._full_name(operator_name, model.name, path, scope)
         layer = FileLayer(name, operator_name, model, path, scope, self._previous, is_scaled)
-        self.found[name] = self._previous = name
+        self._previous = name
+        try:
+            outputs = layer.outputs
+        except CountError as error:
+            raise self._document.place(error, path) from None
+        for output in outputs:
+            self.found[output] = output
+            if output != name:
+                self._take(output, path)
         self._layers.append(layer)
 
     def _full_name(self, kind: str, name: str | None, path: KeyPath, scope: Scope) -> str:
         """The name of a layer or of a use of a block, from now on taken; automatic ones are numbered."""
-        if name is not None:
-            full = scope.full_name(name)
-            if full in self._places:
-                line = self._document.line(self._places[full])
-                error = GraphError(
-                    f"the name '{full}' is used twice (also at line {line})",
-                    expected="unique names",
-                )
-                raise self._document.place(error, path)
-        else:
-            full = self._automatic_name(f"{scope.prefix}{kind}")
-        self._places[full] = path
+        full = (
+            self._automatic_name(f"{scope.prefix}{kind}") if name is None else scope.full_name(name)
+        )
+        self._take(full, path)
         return full
+
+    def _take(self, full: str, path: KeyPath) -> None:
+        if full in self._places:
+            line = self._document.line(self._places[full])
+            error = GraphError(
+                f"the name '{full}' is used twice (also at line {line})", expected="unique names"
+            )
+            raise self._document.place(error, path)
+        self._places[full] = path
 
     def _automatic_name(self, kind: str) -> str:
         while True:
@@ -248,9 +268,9 @@ class Expansion:
                 outputs = layer.operator(self._width).output_shapes(shapes)
             except InputError as error:
                 raise self._document.place(error, here) from None
-            self._shapes[layer.name] = outputs[0]
+            self._shapes.update(zip(layer.outputs, outputs, strict=True))
             self._shaped += 1
-        return self._shapes[name][1]
+        return self._shapes[one_output(name, self._shapes)][1]
 
 
 def _has_expression(attributes: Any) -> bool:

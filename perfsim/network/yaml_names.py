@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfsim.errors import UnknownNameError, nearest_name
+from perfsim.errors import GraphError, UnknownNameError, nearest_name
 
 INPUT = "input"
 
@@ -58,9 +58,9 @@ def find_layer(name: str, scope: Scope, previous: str, known: Mapping[str, Any])
     previous: the layer before, which ``previous`` means. known: the full names there are.
     """
     if name == "previous":
-        return previous
+        return one_output(previous, known)
     if name == "block_input" and scope.outer is not None:
-        return scope.block_input
+        return one_output(scope.block_input, known)
     # From inside a round, `a` and `a.1` are those of this round, the innermost first.
     base, rounds = _split_rounds(name)
     for each in scope.outwards():
@@ -74,6 +74,15 @@ def find_layer(name: str, scope: Scope, previous: str, known: Mapping[str, Any])
         expected="the name of a layer, previous, input, or in a repeat or block block_input",
         nearest=f"{name}.1" if repeated in known else nearest_name(name, candidates),
     )
+
+
+def one_output(name: str, known: Mapping[str, Any]) -> str:
+    """`name`, if the layer of this full name has one output: the parts of a split have names of their own."""
+    if name not in known:
+        raise GraphError(
+            f"'{name}' has several outputs", expected=f"inputs that name one, such as [{name}.1]"
+        )
+    return name
 
 
 def _split_rounds(name: str) -> tuple[str, str]:

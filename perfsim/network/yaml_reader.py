@@ -13,7 +13,13 @@ from typing import Any
 
 from perfsim.document import Document
 from perfsim.errors import GraphError, InputError, InvalidValueError
-from perfsim.network.file_schema import ComputingModel, LayerModel, MatrixModel, NetworkFile
+from perfsim.network.file_schema import (
+    ComputingModel,
+    LayerModel,
+    LayerPrecision,
+    MatrixModel,
+    NetworkFile,
+)
 from perfsim.network.graph import Network, Node, Tensor, build_network
 from perfsim.network.operators import OPERATORS
 from perfsim.network.yaml_expansion import Expansion, FileLayer
@@ -81,6 +87,9 @@ def _input_shape(header: NetworkFile, document: Document) -> list[int]:
     return [header.input[0], *(header.resolution for _ in header.input[1:])]
 
 
+_NO_PRECISION = LayerPrecision()
+
+
 class _Resolution:
     """The second pass: from layers to nodes that name the tensors they read."""
 
@@ -91,9 +100,10 @@ class _Resolution:
         self._layers = layers
         self._width = width
         self._found = expansion.found
-        self._output = {INPUT: INPUT}  # layer -> the tensor that stands for it
+        self._output = {INPUT: INPUT}  # layer or part -> the tensor that stands for it
         for layer in layers:
-            self._output[layer.name] = layer.name + ["", *_suffixes(layer.model)][-1]
+            suffix = ["", *_suffixes(layer.model)][-1]
+            self._output.update((name, name + suffix) for name in layer.outputs)
 
     def nodes(self) -> list[Node]:
         """The nodes of all layers, with batch norms and activations as nodes of their own."""
@@ -113,24 +123,26 @@ class _Resolution:
         place = (self._document.file, self._document.line(layer.path))
         # A batch norm that alone reads the layer's own output takes the bias over.
         operator = layer.operator(self._width, has_bias=layer.name not in normalized)
-        nodes = [Node(layer.name, operator, names, (layer.name,), place)]
+        own = layer.model.precision or _NO_PRECISION
+        bits = () if own.feature_map is None else (own.feature_map,) * len(layer.outputs)
+        nodes = [Node(layer.name, operator, names, layer.outputs, place, bits, own.weight)]
         read = layer.name
         for suffix in _suffixes(layer.model):
             follower: Any = OPERATORS[suffix[1:]]
             name = layer.name + suffix
-            nodes.append(Node(name, follower(), (read,), (name,), place))
+            nodes.append(Node(name, follower(), (read,), (name,), place, bits, own.weight))
             read = name
         return nodes
 
     def _inputs(self, layer: FileLayer) -> tuple[str, ...]:
-        if layer.model.inputs is None:
-            return (self._output[layer.previous],)
         tensors = []
-        for position, name in enumerate(layer.model.inputs):
+        for position, name in enumerate(layer.model.inputs or ["previous"]):
             try:
                 found = find_layer(name, layer.scope, layer.previous, self._found)
             except InputError as error:
-                path = (*layer.path, layer.operator_name, "inputs", position)
+                path = (*layer.path, layer.operator_name)
+                if layer.model.inputs is not None:
+                    path = (*path, "inputs", position)
                 raise self._document.place(error, path) from None
             tensors.append(self._output[self._found[found]])
         return tuple(tensors)
