@@ -227,10 +227,11 @@ def size_bytes(text: str, option: str) -> int:
 
 def limit_seconds(arguments: argparse.Namespace) -> float | None:
     """The value of --max-time in seconds."""
-    return None if arguments.max_time is None else _seconds(arguments.max_time, "--max-time")
+    return None if arguments.max_time is None else seconds(arguments.max_time, "--max-time")
 
 
-def _seconds(text: str, option: str) -> float:
+def seconds(text: str, option: str) -> float:
+    """The value of an option that is a time, in seconds."""
     from perfsim.hardware.units import parse_seconds
 
     try:
@@ -252,7 +253,7 @@ def chosen_placement(arguments: argparse.Namespace) -> str | PlacementPolicy | N
             found=f"--placement {arguments.placement}" if arguments.placement else "no --placement",
             expected=f"--placement {Optimal.name}, which searches",
         ).at(file="--time-limit")
-    return Optimal(_seconds(arguments.time_limit, "--time-limit"))
+    return Optimal(seconds(arguments.time_limit, "--time-limit"))
 
 
 def report_slow(result: Result, limit_s: float | None) -> bool:

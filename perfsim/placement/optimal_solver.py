@@ -71,7 +71,9 @@ def _solve_part(
     model: Model, variables: Counts, rows: csr_array, least: Counts, time_limit_s: float
 ) -> Part:
     cost = model.cost[variables]
-    if not len(cost):  # a row without variables is one that nothing fulfils: a layer that does not fit
+    if not len(
+        cost
+    ):  # a row without variables is one that nothing fulfils: a layer that does not fit
         return Part(variables, None, not len(least), 0)
     keep = model.gap[variables] >= 0
     gaps = model.gap[variables[keep]]
