@@ -134,12 +134,9 @@ class Walk:
             return 0 if free >= len(passing) + len(layer.weights) else None
         mask = 2 if operands.weight is not None else 0
         for tensor in passing:
-            if tensor in layer.writes:
-                mask |= 4
-            elif tensor in layer.reads[1:]:
-                mask |= 2
-            else:
-                mask |= 1
+            mask |= 4 if tensor in layer.writes else 0
+            mask |= 1 if tensor == layer.reads[0] else 0
+            mask |= 2 if tensor in layer.reads[1:] else 0  # a tensor may be multiplied with itself
         weights = sum(program.tensors[each].bytes for each in layer.weights)
         once, held = (
             self.copies * operands.least_bytes[each]

@@ -1,4 +1,4 @@
-"""The plan of residency that moves least: a mixed-integer programme, solved by HiGHS (docs/model.md).
+"""The plan of residency that moves least: a mixed-integer programme, solved by HiGHS (docs/optimal.md).
 
 What may change from layer to layer: a feature map may leave internal memory in mid-life and come back, and a layer may
 run in tiles that move more so that others keep what they need. Nothing is written twice. Weights are streamed in once

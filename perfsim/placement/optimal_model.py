@@ -1,4 +1,4 @@
-"""The mixed-integer programme of the residency that moves least; docs/model.md writes it down.
+"""The mixed-integer programme of the residency that moves least; docs/optimal.md writes it down.
 
 Variables, all between 0 and 1. Only `keep` must be whole; the others then are so in the best solution.
 

@@ -44,6 +44,11 @@ def solve(model: Model, time_limit_s: float) -> list[Part]:
     nodes = len(least) + variables  # each row is connected with its variables
     links = csr_array((np.ones(len(row)), (row, len(least) + column)), shape=(nodes, nodes))
     count, part_of = connected_components(links, directed=False)
+    # Where nothing can be kept nothing is searched for: all such parts are one.
+    searched = np.zeros(count, dtype=bool)
+    searched[part_of[len(least) :][model.gap >= 0]] = True
+    part_of = np.where(searched, np.cumsum(searched), 0)[part_of]
+    count = int(searched.sum()) + 1
     row_groups = _grouped(part_of[: len(least)], count)
     groups = _grouped(part_of[len(least) :], count)
     deadline = time.monotonic() + time_limit_s
@@ -66,8 +71,10 @@ def _solve_part(
     model: Model, variables: Counts, rows: csr_array, least: Counts, time_limit_s: float
 ) -> Part:
     cost = model.cost[variables]
-    if not len(cost):  # a row without variables, which nothing fulfils: a layer that does not fit
-        return Part(variables, None, False, 0)
+    if not len(
+        cost
+    ):  # a row without variables is one that nothing fulfils: a layer that does not fit
+        return Part(variables, None, not len(least), 0)
     keep = model.gap[variables] >= 0
     gaps = model.gap[variables[keep]]
     lowest = int(np.minimum(cost, 0).sum())
