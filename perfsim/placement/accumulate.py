@@ -32,6 +32,7 @@ class Accumulate:
     rule = (
         "nothing is freed, weights move in and out, an overflow sends all to DDR (published rule)"
     )
+    searches = False
 
     def place(
         self,

@@ -25,6 +25,7 @@ class Liveness:
 
     name = "liveness"
     rule = "feature maps are freed after their last reader; what does not fit goes to DDR (default)"
+    searches = False
 
     def place(
         self, program: Program, sram_bytes: int, *, double_buffered: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsim.errors import MemoryTooSmallError
+from perfsim.network.work import LARGEST_COUNT
 from perfsim.placement.eviction import thresholds_of
 from perfsim.placement.placement import Placement, PlacementPolicy
 from perfsim.program import Kind
@@ -91,21 +92,27 @@ def levels(
 ) -> list[tuple[int, int]]:
     """(memory, what moves) at up to `most` memories that matter, rising: each the least for its traffic.
 
-    They are picked so that the traffic falls from one to the next by about the same factor.
+    They are picked so that the traffic falls from one to the next by about the same factor; for a policy that
+    searches, the memory grows by the same factor, since asking for the least one takes many searches.
     """
     ample = ample_bytes(program, double_buffered=double_buffered)
-    least = least_sram_bytes(policy, program, 2**53, double_buffered=double_buffered) or ample
-    least = min(max(least, ample // SMALLEST_SHARE), ample)
-    top = ddr_bytes(policy, program, least, double_buffered=double_buffered) or 0
-    bottom = max(ddr_bytes(policy, program, ample, double_buffered=double_buffered) or 1, 1)
-    wanted = np.geomspace(max(top, bottom), bottom, most)
-    found: dict[int, int] = {}
-    for traffic in wanted.astype(np.int64).tolist():
-        size = least_sram_bytes(
-            policy, program, max(traffic, bottom), double_buffered=double_buffered
-        )
-        if size is not None:
-            found[size] = (
-                ddr_bytes(policy, program, size, double_buffered=double_buffered) or traffic
-            )
-    return sorted(found.items())
+
+    def moved(size: int) -> int | None:
+        return ddr_bytes(policy, program, size, double_buffered=double_buffered)
+
+    def least(traffic: int) -> int | None:
+        return least_sram_bytes(policy, program, traffic, double_buffered=double_buffered)
+
+    bottom = compulsory_bytes(program)
+    smallest = max(ample // SMALLEST_SHARE, 1)
+    sizes: list[int | None]
+    if policy.searches:
+        enough = least(bottom) or ample
+        sizes = list(np.geomspace(smallest, enough, most).astype(np.int64).tolist())
+    else:
+        smallest = max(smallest, least(LARGEST_COUNT) or ample)
+        top = moved(smallest) or bottom
+        wanted = np.geomspace(max(top, 1), max(bottom, 1), most).astype(np.int64).tolist()
+        sizes = [smallest, *(least(max(traffic, bottom)) for traffic in wanted[1:])]
+    found = {size: moved(size) for size in sizes if size is not None}
+    return sorted((size, traffic) for size, traffic in found.items() if traffic is not None)

@@ -28,6 +28,7 @@ class Optimal:
 
     name = "optimal"
     rule = "the plan that moves least, spills in mid-life included (a mixed-integer programme)"
+    searches = True
 
     def __init__(self, time_limit_s: float = 30.0) -> None:
         self.time_limit_s = time_limit_s

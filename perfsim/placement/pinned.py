@@ -19,6 +19,7 @@ class Pinned:
 
     name = "pinned"
     rule = "as liveness; weights that fit beside all feature maps stay on chip between inferences"
+    searches = False
 
     def place(
         self, program: Program, sram_bytes: int, *, double_buffered: bool = False

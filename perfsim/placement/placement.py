@@ -88,10 +88,12 @@ class PlacementPolicy(Protocol):
     Attributes:
         name: as files and the command line spell it.
         rule: one sentence for lists and help.
+        searches: whether a placement takes a search, of seconds perhaps, and not microseconds.
     """
 
     name: str
     rule: str
+    searches: bool
 
     def place(
         self, program: Program, sram_bytes: int, *, double_buffered: bool = False
