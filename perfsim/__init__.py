@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.profile import load_hardware
     from perfsim.network.graph import Network
+    from perfsim.placement.order import order_for_memory
     from perfsim.program import Program, lower
     from perfsim.report.check import check
     from perfsim.report.explain import explain
@@ -58,6 +59,7 @@ _HOMES = {
     "bundled_networks": "perfsim.catalog",
     "bundled_machines": "perfsim.catalog",
     "lower": "perfsim.program",
+    "order_for_memory": "perfsim.placement.order",
     "Network": "perfsim.network.graph",
     "Machine": "perfsim.hardware.machine",
     "Program": "perfsim.program",
@@ -91,6 +93,7 @@ __all__ = [
     "bundled_networks",
     "bundled_machines",
     "lower",
+    "order_for_memory",
     "Network",
     "Machine",
     "Program",

@@ -72,6 +72,7 @@ class Network:
         file: where it was read.
         warnings: what is allowed but likely not meant.
         unpriced: how many operators cost nothing because nobody knows them, and which; empty for none.
+        ordered: what the order changed, when it was chosen for memory; empty for the given order.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Network:
     file: str = ""
     warnings: tuple[str, ...] = ()
     unpriced: str = ""
+    ordered: str = ""
 
     def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
         """The shapes of the tensors of these names."""
