@@ -1,49 +1,26 @@
 """The order of the layers with the lowest peak of feature maps; see docs/model.md, "Order".
 
-What counts are the bytes of feature maps that are live at any layer, `Buffers.live_bytes` with all buffers internal: with
-what works in place and with the concatenations that copy nothing. Of orders with the same peak the one with the fewest
-live bytes summed over layers counts. Layers move as a whole, with what is fused into them.
-
-A layer that all earlier ones lead to and that leads to all later ones has its place; what stands between two of these
-is a segment that is ordered by itself (`order_search`). Which concatenations copy nothing is decided for a whole order
-(`buffers`), so a segment is searched with several choices of them, and what is found is weighed by its buffers.
+What counts are the bytes of feature maps that are live at any layer, `Buffers.live_bytes` with all buffers internal:
+with what works in place and with the concatenations that copy nothing. Of orders with the same peak the one with the
+fewest live bytes summed over layers counts. Layers move as a whole, with what is fused into them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, combinations
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from perfsim.fusion import Draft, fuse
+from perfsim.network.graph import ChosenOrder
 from perfsim.per_object import per_object
-from perfsim.placement.buffers import Buffers, buffers_joined, buffers_of
-from perfsim.placement.order_search import Segment, Steps, lowest_peak, lowest_sum
-from perfsim.program import Kind, Program, lower
+from perfsim.placement.order_segments import best_order, in_order, is_chain, live_of
+from perfsim.program import lower
 
 if TYPE_CHECKING:
     from perfsim.network.graph import Network, Node
 
-STEPS = 100_000  # single steps of the search for a network, about half a second
-SUBSETS_OF = 3  # so many concatenations of a segment are tried in all combinations
-WIDEST = 1000  # states that the search for the lowest sum follows at a time
-
-
-@dataclass(frozen=True)
-class Live:
-    """What an order is judged by: bytes of feature maps live at any layer, the most and the sum over layers."""
-
-    peak_bytes: int
-    sum_bytes: int
-
-
-def live_of(program: Program) -> Live:
-    """The bytes of feature maps that are live in `program`, were all of them internal."""
-    live = _live_bytes(program)
-    return Live(int(live.max()), int(live.sum()))
+MEMORY = "memory"  # the name of this order
 
 
 @per_object
@@ -54,319 +31,57 @@ def order_for_memory(network: Network) -> Network:
 
     The least there is for small and for regular networks, else the best found within a bounded search; never
     more than the given order needs, which stays where no other is better. The same order at every call. Names and
-    counts stay; `Network.ordered` says what it changed.
+    counts stay; `Network.order` says what it changes.
 
     Raises CountError as `lower` does.
     """
+    if network.order is not None:
+        return network
     program = lower(network)
-    drafts = fuse(network)
-    before = live_of(program)
-    order = _Ordering(program, _needs(drafts)).order()
-    ordered = program if order is None else _in_order(program, order)
-    after = live_of(ordered)
-    if order is None or (after.peak_bytes, after.sum_bytes) >= (
-        before.peak_bytes,
-        before.sum_bytes,
-    ):
-        text = f"the given order, the best found: at most {before.peak_bytes:,} bytes of feature maps are live"
-        return replace(network, ordered=text)
-    text = (
-        f"at most {after.peak_bytes:,} bytes of feature maps are live, {before.peak_bytes:,} in the given order"
-        if after.peak_bytes < before.peak_bytes
-        else f"at most {after.peak_bytes:,} bytes of feature maps are live, as in the given order, but on average "
-        f"{after.sum_bytes // len(order):,} instead of {before.sum_bytes // len(order):,}"
+    nodes, given = network.nodes, live_of(program)
+    found, layers = given, len(program.layers)
+    if not is_chain(_needs(nodes)):
+        drafts = fuse(network)
+        order = best_order(program, _needs(drafts))
+        if order != list(range(layers)):
+            found = live_of(in_order(program, order))
+            nodes = _nodes(network, [drafts[position] for position in order])
+    changed = ChosenOrder(
+        name=MEMORY,
+        given_peak_bytes=given.peak_bytes,
+        peak_bytes=found.peak_bytes,
+        given_mean_bytes=given.sum_bytes // layers,
+        mean_bytes=found.sum_bytes // layers,
     )
-    nodes = _nodes(network, [drafts[position] for position in order])
-    return replace(network, nodes=nodes, ordered=text)
+    return replace(network, nodes=nodes, order=changed)
 
 
-def _needs(drafts: list[Draft]) -> list[list[int]]:
-    """For each layer the positions of those that write what it reads, ascending."""
+def _needs(items: Sequence[Node] | Sequence[Draft]) -> list[list[int]]:
+    """For each node or layer the positions of those that write what it reads, ascending."""
     writer: dict[str, int] = {}
     needs = []
-    for position, draft in enumerate(drafts):
-        needs.append(sorted({writer[name] for name in draft.inputs if name in writer}))
-        writer.update(dict.fromkeys(draft.outputs, position))
+    for position, item in enumerate(items):
+        needs.append(sorted({writer[name] for name in item.inputs if name in writer}))
+        writer.update(dict.fromkeys(item.outputs, position))
     return needs
 
 
 def _nodes(network: Network, drafts: list[Draft]) -> tuple[Node, ...]:
-    """The nodes of layers in this order; what is applied on the way into layers stands before the first of them."""
-    members = {name for draft in drafts for name in draft.members}
-    own = {draft.node.name for draft in drafts}
-    position_of = {node.name: position for position, node in enumerate(network.nodes)}
+    """The nodes of layers in this order; what is applied on the way into several stands before the first of them."""
+    node_of = {node.name: node for node in network.nodes}
     writer = {output: node for node in network.nodes for output in node.outputs}
     ordered: dict[str, Node] = {}
-
-    def emit(node: Node) -> None:
-        # What a layer reads is there, but for the nodes that are applied on its way in.
-        missing = [node]
+    members = [name for draft in drafts for name in draft.members]
+    for name in (*members, *node_of):  # what no layer took over comes last
+        missing = [node_of[name]]
         while missing:
-            last = missing[-1]
+            node = missing[-1]
             before = [
-                writer[name]
-                for name in last.inputs
-                if name in writer and writer[name].name not in ordered
+                writer[each]
+                for each in node.inputs
+                if each in writer and writer[each].name not in ordered
             ]
-            if before:
-                missing += before
-            else:
-                ordered.setdefault(last.name, last)
-                missing.pop()
-
-    for draft in drafts:
-        emit(draft.node)
-        first = position_of[draft.node.name]
-        for name in sorted(draft.members, key=position_of.__getitem__):
-            if position_of[name] > first:
-                emit(network.nodes[position_of[name]])
-    for node in network.nodes:
-        if node.name not in members and node.name not in own:
-            emit(node)
+            missing += before
+            if not before:
+                ordered[missing.pop().name] = node
     return tuple(ordered.values())
-
-
-def _in_order(program: Program, order: Sequence[int]) -> Program:
-    """`program` with its layers in another order: what lowering the reordered network gives."""
-    place = {old: new for new, old in enumerate(order)}
-    touching: dict[int, list[int]] = {}
-    for old, layer in enumerate(program.layers):
-        for index in (*(() if layer.is_view else (*layer.reads, *layer.writes)), *layer.weights):
-            touching.setdefault(index, []).append(place[old])
-    tensors = tuple(
-        replace(tensor, first=min(touching[index]), last=max(touching[index]))
-        if index in touching
-        else tensor
-        for index, tensor in enumerate(program.tensors)
-    )
-    layers = tuple(program.layers[old] for old in order)
-    return replace(program, layers=layers, tensors=tensors)
-
-
-def _live_bytes(program: Program) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    buffers = buffers_of(program)
-    return buffers.live_bytes(np.ones(len(buffers.bytes), dtype=bool))
-
-
-class _Ordering:
-    """The search over a whole program."""
-
-    def __init__(self, program: Program, needs: list[list[int]]) -> None:
-        self._program = program
-        self._needs = needs
-        self._spans = list(_segments(needs))
-        self._floor_bytes = max(map(self._least_bytes, range(len(program.layers))), default=0)
-        self._steps = sum(end - first for first, end in self._spans)
-
-    def order(self) -> list[int] | None:
-        """The best order found; None where there is only one."""
-        if not self._spans:
-            return None
-        order = list(range(len(self._program.layers)))
-        given = _live_bytes(self._program)
-        fixed = np.ones(len(order), dtype=bool)
-        for first, end in self._spans:
-            fixed[first:end] = False
-        floor = max(self._floor_bytes, int(given[fixed].max(initial=0)))
-        searches = [
-            _SegmentSearch(self._program, self._needs, first, end, self._share(first, end))
-            for first, end in self._spans
-        ]
-        for search in searches:
-            search.lower_peak(floor)
-            floor = max(floor, search.peak_bytes(floor))
-        for search in searches:
-            search.lower_sum(floor)
-            order[search.first : search.end] = search.best(floor)
-        return order
-
-    def _share(self, first: int, end: int) -> int:
-        return STEPS * (end - first) // self._steps
-
-    def _least_bytes(self, position: int) -> int:
-        """What is live at a layer in any order: what it touches, less what it may write over or join."""
-        layer = self._program.layers[position]
-        if layer.is_view:
-            return 0
-        tensors = self._program.tensors
-        read = [tensors[index].bytes for index in dict.fromkeys(layer.reads)]
-        written = sum(tensors[index].bytes for index in layer.writes)
-        if layer.operator.joined_along() is not None:
-            return max(sum(read), written)
-        overlaps = layer.operator.works_in_place and len(layer.writes) == 1 and written in read
-        return sum(read) + (0 if overlaps else written)
-
-
-def _segments(needs: list[list[int]]) -> Iterator[tuple[int, int]]:
-    """The ranges of positions, each ending with its layer of a fixed place, in which there is a choice."""
-    layers = len(needs)
-    last_reader = [-1] * layers
-    for position, before in enumerate(needs):
-        for each in before:
-            last_reader[each] = position
-    last_source = max((position for position in range(layers) if not needs[position]), default=0)
-    first = 0
-    furthest = -1  # the last layer that reads what stands before `position`
-    for position in range(layers):
-        is_fixed = position >= last_source and furthest <= position
-        if is_fixed:
-            if not _is_chain(needs, first, position + 1):
-                yield first, position + 1
-            first = position + 1
-        # What nobody reads may stand anywhere behind what it needs.
-        furthest = max(furthest, last_reader[position] if last_reader[position] >= 0 else layers)
-    if first < layers and not _is_chain(needs, first, layers):
-        yield first, layers
-
-
-def _is_chain(needs: list[list[int]], first: int, end: int) -> bool:
-    """Whether each layer needs the one before it, so that there is one order."""
-    return all(needs[position][-1:] == [position - 1] for position in range(first + 1, end))
-
-
-class _SegmentSearch:
-    """Orders of one segment, and the buffers that they give.
-
-    Attributes:
-        first, end: the range of positions.
-    """
-
-    def __init__(
-        self, program: Program, needs: list[list[int]], first: int, end: int, steps: int
-    ) -> None:
-        self.first, self.end = first, end
-        self._program = program
-        self._needs = needs
-        self._steps = steps
-        self._given = tuple(range(first, end))
-        self._found: dict[tuple[int, ...], Live] = {}
-        self._segments = [self._segment(joined) for joined in self._choices_of_joins()]
-        self._add(self._given)
-
-    def lower_peak(self, floor_bytes: int) -> None:
-        """Look for orders with a low peak, which need not be below `floor_bytes`."""
-        for segment in self._segments:
-            if self.peak_bytes(floor_bytes) > floor_bytes:
-                order = lowest_peak(segment, floor_bytes, Steps(self._steps // len(self._segments)))
-                self._add(tuple(self.first + layer for layer in order))
-
-    def lower_sum(self, limit_bytes: int) -> None:
-        """Look for orders with a low sum whose peak stays within a limit."""
-        layers = self.end - self.first
-        # A step for each layer that is ready, of which there are rarely more than a few at a time.
-        width = self._steps // (len(self._segments) * 4 * layers)
-        for segment in self._segments:
-            order = lowest_sum(segment, limit_bytes, min(max(width, 1), WIDEST))
-            if order is not None:
-                self._add(tuple(self.first + layer for layer in order))
-
-    def best(self, floor_bytes: int) -> tuple[int, ...]:
-        """The positions in the best order: the lowest peak above the floor, then the lowest sum, then as given."""
-        return min(
-            self._found,
-            key=lambda order: (
-                max(floor_bytes, self._found[order].peak_bytes),
-                self._found[order].sum_bytes,
-                order,
-            ),
-        )
-
-    def peak_bytes(self, floor_bytes: int) -> int:
-        """The peak of the best order so far."""
-        return self._found[self.best(floor_bytes)].peak_bytes
-
-    def _add(self, order: tuple[int, ...]) -> None:
-        if order not in self._found:
-            layers = len(self._program.layers)
-            whole = [*range(self.first), *order, *range(self.end, layers)]
-            live = _live_bytes(_in_order(self._program, whole))[self.first : self.end]
-            self._found[order] = Live(int(live.max()), int(live.sum()))
-
-    def _choices_of_joins(self) -> list[list[int]]:
-        """Sets of concatenations that copy nothing: those of the given order outside, several choices inside."""
-        program = self._program
-        given = np.flatnonzero(buffers_of(program).joined).tolist()
-        inside = [
-            position
-            for position in self._given
-            if program.layers[position].operator.joined_along() is not None
-        ]
-        outside = [position for position in given if not self.first <= position < self.end]
-        chosen: list[tuple[int, ...]]
-        if len(inside) <= SUBSETS_OF:
-            sizes = range(len(inside), -1, -1)
-            chosen = list(chain.from_iterable(combinations(inside, size) for size in sizes))
-        else:
-            chosen = [tuple(each for each in inside if each in given), tuple(inside), ()]
-        return [sorted({*outside, *each}) for each in dict.fromkeys(chosen)]
-
-    def _segment(self, joined: list[int]) -> Segment:
-        program, first, end = self._program, self.first, self.end
-        buffers = buffers_joined(program, joined)
-        before, after = 1 << end - first, 2 << end - first
-        masks: dict[int, int] = {}
-        for buffer, (start, stop) in enumerate(
-            zip(buffers.first.tolist(), buffers.last.tolist(), strict=True)
-        ):
-            if start < end and stop >= first:
-                masks[buffer] = (before if start < first else 0) | (after if stop >= end else 0)
-        touched = [_buffers_touched(program, buffers, position) for position in self._given]
-        for layer, touches in enumerate(touched):
-            for buffer in touches:
-                masks[buffer] |= 1 << layer
-        sizes = buffers.bytes.tolist()
-        needs = [
-            sum(1 << each - first for each in self._needs[position] if each >= first)
-            for position in self._given
-        ]
-        followers: list[list[int]] = [[] for _ in needs]
-        for position in self._given:
-            for each in self._needs[position]:
-                if each >= first:
-                    followers[each - first].append(position - first)
-        members = np.bincount(buffers.of[buffers.of >= 0], minlength=len(sizes)).tolist()
-        kept = {
-            int(buffers.of[index])
-            for index, tensor in enumerate(program.tensors)
-            if tensor.kind is not Kind.FEATURE_MAP and buffers.of[index] >= 0
-        }
-        written_over = []
-        for position in self._given:
-            size, over = _written_over(program, buffers, position, members, kept)
-            written_over.append((size, [masks[buffer] for buffer in over]))
-        return Segment(
-            needs=needs,
-            followers=followers,
-            touches=[[(sizes[each], masks[each]) for each in touches] for touches in touched],
-            written_over=written_over,
-            live_bytes=sum(sizes[buffer] for buffer, mask in masks.items() if mask & before),
-        )
-
-
-def _buffers_touched(program: Program, buffers: Buffers, position: int) -> list[int]:
-    layer = program.layers[position]
-    if layer.is_view:
-        return []
-    return list(dict.fromkeys(int(buffers.of[index]) for index in (*layer.reads, *layer.writes)))
-
-
-def _written_over(
-    program: Program, buffers: Buffers, position: int, members: list[int], kept: set[int]
-) -> tuple[int, list[int]]:
-    """(bytes of the output, buffers that it may take over once nobody else needs them) of an element-wise layer."""
-    layer = program.layers[position]
-    if not layer.operator.works_in_place or len(layer.writes) != 1 or layer.is_view:
-        return 0, []
-    own = int(buffers.of[layer.writes[0]])
-    if members[own] != 1:
-        return 0, []
-    size = int(buffers.bytes[own])
-    read = list(dict.fromkeys(layer.reads))
-    over = []
-    for index in read:
-        buffer = int(buffers.of[index])
-        alone = sum(int(buffers.of[each]) == buffer for each in read) == 1
-        covers = buffers.offset[index] == 0 and program.tensors[index].bytes == size
-        if alone and covers and buffers.bytes[buffer] == size and buffer not in kept:
-            over.append(buffer)
-    return size, over

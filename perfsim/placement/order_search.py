@@ -9,8 +9,8 @@ the order in which they ran, so of all orders that lead to a state one is follow
   one that needs most above what it leaves.
 - `lowest_sum`: breadth first, the fewest bytes summed over layers in orders that stay within a limit.
 
-Both are exact until they run out of steps; then the first takes a limit that it could not reach as out of reach, and the
-second follows the best states only.
+Both are exact until they run out of steps; then the first takes a limit that it could not reach as out of reach, and
+the second follows the best states only.
 
 Sources: dynamic programming over such states for neural networks: Ahn et al., "Ordering Chaos: Memory-Aware Scheduling
 of Irregularly Wired Neural Networks for Edge Devices", MLSys 2020. Which branch first: Liu, "An Application of
@@ -137,7 +137,9 @@ def lowest_peak(segment: Segment, floor_bytes: int, steps: Steps) -> list[int]:
         if order is not None:
             best, most = order, segment.peak(order)
         elif search.steps.left > 0:
-            least = min(search.refused_bytes, most)  # nothing between the limit and this would change anything
+            least = min(
+                search.refused_bytes, most
+            )  # nothing between the limit and this would change anything
         else:
             least = limit + 1
     return best
