@@ -56,7 +56,7 @@ def order_for_memory(network: Network) -> Network:
     return replace(network, nodes=nodes, order=changed)
 
 
-def _needs(items: Sequence[Node] | Sequence[Draft]) -> list[list[int]]:
+def _needs(items: Sequence[Node | Draft]) -> list[list[int]]:
     """For each node or layer the positions of those that write what it reads, ascending."""
     writer: dict[str, int] = {}
     needs = []

@@ -23,6 +23,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+PROBES = 4  # of the steps that are left, one limit may take one in so many
+AHEAD = (
+    30  # where states must be left out, what is live in one is taken to stay so for as many layers
+)
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -122,24 +127,28 @@ def layers_in(mask: int) -> Iterator[int]:
         mask ^= lowest
 
 
-def lowest_peak(segment: Segment, floor_bytes: int, steps: Steps) -> list[int]:
-    """The order with the lowest peak, which need not be below `floor_bytes`; the given one where none is lower."""
-    best = list(range(len(segment.needs)))
-    most = segment.peak(best)
-    least = floor_bytes
+def lowest_peak(
+    segment: Segment, floor_bytes: int, below_bytes: int, steps: Steps
+) -> list[int] | None:
+    """The order with the lowest peak below `below_bytes`, None where there is none.
+
+    floor_bytes: a peak that is low enough: nothing is gained below it.
+    """
+    best = None
+    least, most = floor_bytes, below_bytes
     while least < most and steps.left > 0:
         limit = (least + most) // 2
-        # Half of what is left, so that a limit that cannot be decided leaves something for the next one.
-        search = _Within(segment, limit, Steps(-(-steps.left // 2)))
+        # A part of what is left, so that a limit that cannot be decided leaves something for the next one.
+        search = _Within(segment, limit, Steps(-(-steps.left // PROBES)))
         granted = search.steps.left
         order = search.order()
         steps.left -= granted - search.steps.left
         if order is not None:
             best, most = order, segment.peak(order)
         elif search.steps.left > 0:
-            least = min(
-                search.refused_bytes, most
-            )  # nothing between the limit and this would change anything
+            least = (
+                search.refused_bytes
+            )  # with a limit between the two the same layers would be refused
         else:
             least = limit + 1
     return best
@@ -244,7 +253,9 @@ def lowest_sum(segment: Segment, limit_bytes: int, width: int) -> list[int] | No
                     found[after.ran] = _Path(total, after, layer, path)
         paths = list(found.values())
         if len(paths) > width:
-            paths.sort(key=lambda path: (path.sum_bytes + path.state.live_bytes, path.state.ran))
+            paths.sort(
+                key=lambda path: (path.sum_bytes + AHEAD * path.state.live_bytes, path.state.ran)
+            )
             del paths[width:]
         if not paths:
             return None

@@ -8,7 +8,7 @@ then has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, combinations
 from typing import NamedTuple
@@ -20,7 +20,8 @@ from perfsim.placement.order_search import Segment, Steps, lowest_peak, lowest_s
 from perfsim.placement.placement import Counts
 from perfsim.program import Kind, Program
 
-STEPS = 100_000  # single steps of the search for a network, about half a second
+PEAK_STEPS = 200_000  # of the search for the lowest peak in a network, about half a second
+SUM_STEPS = 100_000  # of the search for the lowest sum
 SUBSETS_OF = 3  # so many concatenations of a segment are tried in all combinations
 WIDEST = 1000  # states that the search for the lowest sum follows at a time
 
@@ -77,7 +78,6 @@ class _Ordering:
         self._program = program
         self._needs = needs
         self._spans = list(_segments(needs))
-        self._steps = sum(end - first for first, end in self._spans)
 
     def order(self) -> list[int]:
         order = list(range(len(self._program.layers)))
@@ -87,19 +87,17 @@ class _Ordering:
             fixed[first:end] = False
         floor = max(int(given[fixed].max(initial=0)), *map(self._least_bytes, order))
         searches = [
-            _SegmentSearch(self._program, self._needs, first, end, self._share(first, end))
-            for first, end in self._spans
+            _SegmentSearch(self._program, self._needs, first, end) for first, end in self._spans
         ]
+        steps = Steps(PEAK_STEPS)
         for search in searches:
-            search.lower_peak(floor)
+            search.lower_peak(floor, steps)
             floor = max(floor, search.peak_bytes(floor))
+        open_layers = sum(search.end - search.first for search in searches)
         for search in searches:
-            search.lower_sum(floor)
+            search.lower_sum(floor, SUM_STEPS * (search.end - search.first) // open_layers)
             order[search.first : search.end] = search.best(floor)
         return order
-
-    def _share(self, first: int, end: int) -> int:
-        return STEPS * (end - first) // self._steps
 
     def _least_bytes(self, position: int) -> int:
         """What is live at a layer in any order: what it touches, less what it may write over or join."""
@@ -149,34 +147,28 @@ class _SegmentSearch:
         first, end: the range of positions.
     """
 
-    def __init__(
-        self, program: Program, needs: list[list[int]], first: int, end: int, steps: int
-    ) -> None:
+    def __init__(self, program: Program, needs: list[list[int]], first: int, end: int) -> None:
         self.first, self.end = first, end
         self._program = program
         self._needs = needs
-        self._steps = steps
         self._given = tuple(range(first, end))
         self._found: dict[tuple[int, ...], Live] = {}
         self._segments = [self._segment(joined) for joined in self._choices_of_joins()]
-        self._add(self._given)
+        self._add(range(end - first))
 
-    def lower_peak(self, floor_bytes: int) -> None:
+    def lower_peak(self, floor_bytes: int, steps: Steps) -> None:
         """Look for orders with a low peak, which need not be below `floor_bytes`."""
         for segment in self._segments:
-            if self.peak_bytes(floor_bytes) > floor_bytes:
-                order = lowest_peak(segment, floor_bytes, Steps(self._steps // len(self._segments)))
-                self._add(tuple(self.first + layer for layer in order))
+            below = self.peak_bytes(floor_bytes)
+            self._add(lowest_peak(segment, floor_bytes, below, steps))
 
-    def lower_sum(self, limit_bytes: int) -> None:
+    def lower_sum(self, limit_bytes: int, steps: int) -> None:
         """Look for orders with a low sum whose peak stays within a limit."""
         layers = self.end - self.first
         # A step for each layer that is ready, of which there are rarely more than a few at a time.
-        width = self._steps // (len(self._segments) * 4 * layers)
+        width = steps // (len(self._segments) * 4 * layers)
         for segment in self._segments:
-            order = lowest_sum(segment, limit_bytes, min(max(width, 1), WIDEST))
-            if order is not None:
-                self._add(tuple(self.first + layer for layer in order))
+            self._add(lowest_sum(segment, limit_bytes, min(max(width, 1), WIDEST)))
 
     def best(self, floor_bytes: int) -> tuple[int, ...]:
         """The positions in the best order: the lowest peak above the floor, then the lowest sum, then as given."""
@@ -193,7 +185,10 @@ class _SegmentSearch:
         """The peak of the best order so far."""
         return self._found[self.best(floor_bytes)].peak_bytes
 
-    def _add(self, order: tuple[int, ...]) -> None:
+    def _add(self, layers_of_segment: Iterable[int] | None) -> None:
+        if layers_of_segment is None:
+            return
+        order = tuple(self.first + layer for layer in layers_of_segment)
         if order not in self._found:
             layers = len(self._program.layers)
             whole = [*range(self.first), *order, *range(self.end, layers)]
