@@ -125,6 +125,50 @@ def test_bundled_networks_never_get_worse_and_keep_their_counts(name):
         assert node_names(again) == node_names(ordered)
 
 
+THROUGHOUT = """\
+name: throughout
+input: [{}, 4, 4]
+layers:
+  - conv: {{name: stem, channels: {}, kernel: 1}}
+  - conv: {{name: a1, channels: {}, kernel: 1, inputs: [stem]}}
+  - conv: {{name: a2, channels: {}, kernel: 1}}
+  - conv: {{name: b1, channels: {}, kernel: 1, inputs: [stem]}}
+  - conv: {{name: b2, channels: {}, kernel: 1, inputs: [b1]}}
+  - conv: {{name: b3, channels: {}, kernel: 1, inputs: [b1]}}
+  - concat: {{name: c, inputs: [a2, b2, b3]}}
+  - conv: {{name: d, channels: {}, kernel: 1}}
+  - concat: {{name: e, inputs: [d, input]}}
+"""
+
+WITHIN_AND_BEHIND = """\
+name: behind
+input: [{}, 4, 4]
+layers:
+  - conv: {{name: a1, channels: {}, kernel: 1, inputs: [input]}}
+  - conv: {{name: a2, channels: {}, kernel: 1}}
+  - conv: {{name: b1, channels: {}, kernel: 1, inputs: [input]}}
+  - conv: {{name: b2, channels: {}, kernel: 1, inputs: [b1]}}
+  - conv: {{name: b3, channels: {}, kernel: 1, inputs: [b1]}}
+  - concat: {{name: c, inputs: [a2, b2, b3]}}
+  - conv: {{name: d, channels: {}, kernel: 1}}
+  - concat: {{name: e, inputs: [d, input]}}
+"""
+
+
+@pytest.mark.parametrize("text", [THROUGHOUT, WITHIN_AND_BEHIND])
+def test_what_lives_before_and_behind_a_segment(load, text):
+    """The input is read behind the segment, before it or in it too; the peak is the least of all orders."""
+    chance = random.Random(4)
+    improved = 0
+    for _ in range(100):
+        network = load(text.format(*(chance.choice((1, 2, 3, 5, 8, 13, 21, 34)) for _ in range(8))))
+        orders = all_orders(network.nodes, set(network.inputs))
+        best = min(live(replace(network, nodes=order)).peak_bytes for order in orders)
+        assert live(order_for_memory(network)).peak_bytes == best
+        improved += best < live(network).peak_bytes
+    assert improved
+
+
 def test_a_search_that_runs_out_of_steps_is_never_worse(load, monkeypatch):
     for steps in (1, 30, 300):
         monkeypatch.setattr(order_segments, "PEAK_STEPS", steps)
