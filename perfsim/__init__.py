@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perfsim.network.graph import Network
     from perfsim.placement.address_buffers import Buffers, make_buffers
     from perfsim.placement.addresses import AddressPlan, plan_addresses
+    from perfsim.placement.order import order_for_memory
     from perfsim.program import Program, lower
     from perfsim.report.check import check
     from perfsim.report.explain import explain
@@ -62,6 +63,7 @@ _HOMES = {
     "bundled_networks": "perfsim.catalog",
     "bundled_machines": "perfsim.catalog",
     "lower": "perfsim.program",
+    "order_for_memory": "perfsim.placement.order",
     "Network": "perfsim.network.graph",
     "Machine": "perfsim.hardware.machine",
     "Program": "perfsim.program",
@@ -99,6 +101,7 @@ __all__ = [
     "bundled_networks",
     "bundled_machines",
     "lower",
+    "order_for_memory",
     "Network",
     "Machine",
     "Program",

@@ -11,7 +11,7 @@ from enum import Enum
 
 from perfsim.fusion import Draft, Fused, fuse
 from perfsim.garbage import collection_paused
-from perfsim.network.graph import Network
+from perfsim.network.graph import ChosenOrder, Network
 from perfsim.network.operator import Operator
 from perfsim.network.work import LARGEST_COUNT, Count, Shape, elements, too_large, total
 from perfsim.per_object import per_object
@@ -87,13 +87,14 @@ class Program:
         name: the network's name.
         layers: in execution order.
         tensors: feature maps, inputs, outputs and weights; a view has none of its own.
-        unpriced: as in Network.
+        unpriced, order: as in Network.
     """
 
     name: str
     layers: tuple[Layer, ...] = field(repr=False)
     tensors: tuple[Tensor, ...] = field(repr=False)
     unpriced: str = ""
+    order: ChosenOrder | None = None
 
     def position(self, name: str) -> int | None:
         """The position in `layers` of the layer that the node `name` became part of."""
@@ -135,7 +136,9 @@ class _Assembly:
             self._layer(position, draft, index) for position, draft in enumerate(self._drafts)
         )
         network = self._network
-        program = Program(network.name, layers, tuple(self._tensors), network.unpriced)
+        program = Program(
+            network.name, layers, tuple(self._tensors), network.unpriced, network.order
+        )
         self._check_sums(program)
         return program
 

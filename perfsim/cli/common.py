@@ -52,6 +52,13 @@ def add_run_options(
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
 
+    parser.add_argument(
+        "--order",
+        choices=("given", "memory"),
+        default="given",
+        help="the order of the layers: as the file gives it (default), or chosen so that the fewest bytes of feature "
+        "maps are live at any layer; the result says what that changes",
+    )
     for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS if timing else ())):
         if not policies:
             continue
@@ -152,11 +159,16 @@ def load_inputs(
             warn(text, arguments)
     network_names = _told_apart([network.name for network in networks], models)
     machine_names = _told_apart([machine.name for machine in machines], profiles)
+    networks = [
+        network if network.name == name else replace(network, name=name)
+        for network, name in zip(networks, network_names, strict=True)
+    ]
+    if arguments.order == "memory":
+        from perfsim.placement.order import order_for_memory
+
+        networks = [order_for_memory(network) for network in networks]
     return (
-        [
-            network if network.name == name else replace(network, name=name)
-            for network, name in zip(networks, network_names, strict=True)
-        ],
+        networks,
         [
             machine if machine.name == name else replace(machine, name=name)
             for machine, name in zip(machines, machine_names, strict=True)

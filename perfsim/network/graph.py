@@ -59,6 +59,24 @@ class Node:
         return error.at(file=file or None, line=line, where=f"{self.operator.name} '{self.name}'")
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenOrder:
+    """What an order of the layers changes that is not the given one.
+
+    Attributes:
+        name: what it was chosen for.
+        given_peak_bytes, peak_bytes: feature maps live at any layer, at most, were all of them internal: in the given
+            order and in this one.
+        given_mean_bytes, mean_bytes: the same on average over the layers, rounded down.
+    """
+
+    name: str
+    given_peak_bytes: int
+    peak_bytes: int
+    given_mean_bytes: int
+    mean_bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """What is computed, at which precision. Made by `build_network`.
@@ -72,6 +90,7 @@ class Network:
         file: where it was read.
         warnings: what is allowed but likely not meant.
         unpriced: how many operators cost nothing because nobody knows them, and which; empty for none.
+        order: what the order of the nodes changes, where it was chosen; None for the given one.
     """
 
     name: str
@@ -84,6 +103,7 @@ class Network:
     file: str = ""
     warnings: tuple[str, ...] = ()
     unpriced: str = ""
+    order: ChosenOrder | None = None
 
     def shapes(self, names: Iterable[str]) -> tuple[Shape, ...]:
         """The shapes of the tensors of these names."""

@@ -23,6 +23,8 @@ from perfsim.placement.placement import Counts, Flags
 from perfsim.program import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfsim.program import Layer, Program
 
 
@@ -67,6 +69,18 @@ def buffers_of(program: Program) -> Buffers:
     return _Sharing(program).buffers()
 
 
+def buffers_joined(program: Program, joins: Iterable[int]) -> Buffers:
+    """The buffers when these concatenations copy nothing, as far as their parts allow it, and nothing is written over.
+
+    joins: positions in `Program.layers`, in execution order. What orders of the layers are searched with: which
+    concatenations do not raise the peak is known for a whole order only.
+    """
+    sharing = _Sharing(program)
+    for position in joins:
+        sharing.join(position)
+    return sharing.result()
+
+
 class _Sharing:
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -87,11 +101,11 @@ class _Sharing:
         if joins:
             live = self._live_bytes()
             for position in joins:
-                self._join(position, live)
+                self.join(position, live)
         for position, layer in enumerate(self._program.layers):
             if layer.operator.works_in_place and len(layer.writes) == 1:
                 self._write_over(position, layer)
-        return self._result()
+        return self.result()
 
     def _live_bytes(self) -> Counts:
         live = np.zeros(len(self._program.layers), dtype=np.int64)
@@ -99,8 +113,11 @@ class _Sharing:
             live[buffer.first : buffer.last + 1] += buffer.bytes
         return live
 
-    def _join(self, position: int, live: Counts) -> None:
-        """Put the parts of a concatenation into one buffer, if they fit and that does not raise the peak."""
+    def join(self, position: int, live: Counts | None = None) -> None:
+        """Put the parts of a concatenation into one buffer, if they fit and that does not raise the peak.
+
+        live: bytes that are live at each layer, brought up to date; without them the peak does not matter.
+        """
         layer = self._program.layers[position]
         base = self._base(layer) if self._can_join(layer) else None
         if base is None:
@@ -116,13 +133,14 @@ class _Sharing:
             max(each.last for each in old),
             [index for each in old for index in each.members],
         )
-        span = slice(merged.first, merged.last + 1)
-        after = live[span] + merged.bytes
-        for each in old:
-            after[each.first - merged.first : each.last + 1 - merged.first] -= each.bytes
-        if after.max() > live[span].max():
-            return
-        live[span] = after
+        if live is not None:
+            span = slice(merged.first, merged.last + 1)
+            after = live[span] + merged.bytes
+            for each in old:
+                after[each.first - merged.first : each.last + 1 - merged.first] -= each.bytes
+            if after.max() > live[span].max():
+                return
+            live[span] = after
         at = 0
         for index in layer.reads:
             self._offset.setdefault(index, 0)
@@ -183,7 +201,7 @@ class _Sharing:
                 self._buffer[output] = buffer
                 return
 
-    def _result(self) -> Buffers:
+    def result(self) -> Buffers:
         distinct = list({id(each): each for each in self._buffer.values()}.values())
         number = {id(each): position for position, each in enumerate(distinct)}
         tensors = len(self._program.tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.report.run import machine_text, policies, settings_text
+from perfsim.report.run import machine_text, order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     GAP,
@@ -33,6 +33,7 @@ def compare_sheet(runs: Runs, settings: Sequence[str] = ()) -> Sheet:
         "networks": [results[0].program.name for results in runs],
         "hardware": [result.machine.name for result in runs[0]],
         "policies": [policies(result) for result in runs[0]],
+        "orders": [order_record(results[0].program) for results in runs],
         "settings": list(settings),
     }
     return Sheet(record, "rows", comparison(runs), lambda width: _text(runs, settings, width))
@@ -57,7 +58,8 @@ def _text(runs: Runs, settings: Sequence[str], width: int) -> str:
     for results in runs:
         if results[0].program.unpriced:
             parts.append(f"{wrapped(results[0].program.unpriced, width)}\n")
-        heading = f"{results[0].program.name}{settings_text(settings)}"
+        program = results[0].program
+        heading = f"{program.name}{settings_text(settings)}{order_text(program)}"
         parts.append(f"{wrapped(heading, width)}\n\n" + _totals(results, width))
         parts += _layers(results, width)
     return "\n".join(parts)

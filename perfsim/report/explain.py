@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfsim.errors import UnknownNameError, nearest_name
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
-from perfsim.report.run import machine_record, policies, settings_text
+from perfsim.report.run import machine_record, order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, wrapped
 
@@ -41,6 +41,7 @@ def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -
         "network": result.program.name,
         "hardware": result.machine.name,
         "policies": policies(result),
+        "order": order_record(result.program),
         "settings": list(settings),
         "layer": position + 1,
         "name": layer.name,
@@ -207,7 +208,7 @@ def _text(
     lines = [
         f"{layer.name}: {layer.op}, layer {position + 1} of {layers} of {result.program.name} "
         f"on {result.machine.name}; placement {used['placement']}, timing {used['timing']}"
-        f"{settings_text(settings)}",
+        f"{settings_text(settings)}{order_text(result.program)}",
         f"{columns['input_shape'][position]} -> {columns['output_shape'][position]}",
     ]
     about = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import perfsim.placement.memory_levels as memory
-from perfsim.report.run import machine_record, machine_text, settings_text
+from perfsim.report.run import machine_record, machine_text, order_record, order_text, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import BYTE_UNITS, Column, amount, scaled, table, texts, wrapped
 
@@ -71,6 +71,7 @@ def _record(report: MemoryReport) -> dict[str, Any]:
         "network": program.name,
         "hardware": report.machine.name,
         "placement": report.policy.name,
+        "order": order_record(program),
         "settings": list(report.settings),
         "machine": machine_record(report.machine),
         "alignment_bytes": report.map.alignment,
@@ -106,7 +107,7 @@ def _record(report: MemoryReport) -> dict[str, Any]:
 def _text(report: MemoryReport, record: dict[str, Any], width: int) -> str:
     heading = (
         f"{record['network']} on {record['hardware']} ({machine_text(report.machine)}); placement "
-        f"{record['placement']}{settings_text(report.settings)}"
+        f"{record['placement']}{settings_text(report.settings)}{order_text(report.program)}"
     )
     parts = [
         wrapped(heading, width),

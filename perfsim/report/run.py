@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from perfsim.hardware.machine import NUMBERS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsim.hardware.machine import Machine
+    from perfsim.program import Program
     from perfsim.result import Columns, Result
 
 
@@ -37,6 +38,7 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "policies": policies(result),
         "settings": list(settings),
         "unpriced": result.program.unpriced,
+        "order": order_record(result.program),
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
     }
@@ -81,6 +83,31 @@ def settings_text(settings: Sequence[str]) -> str:
     return f"; with {', '.join(settings)}" if settings else ""
 
 
+def order_record(program: Program) -> dict[str, Any]:
+    """The name of the order of the layers, and what it changes where it is not the given one."""
+    return {"name": "given"} if program.order is None else asdict(program.order)
+
+
+def order_text(program: Program) -> str:
+    """What an order that was chosen changes, for the heading of a run."""
+    order = program.order
+    if order is None:
+        return ""
+    peak, mean = amount(order.peak_bytes, "B"), amount(order.mean_bytes, "B")
+    given_mean = amount(order.given_mean_bytes, "B")
+    if order.peak_bytes < order.given_peak_bytes:
+        given_peak = amount(order.given_peak_bytes, "B")
+        changed = f"at most {peak} of feature maps live, {given_peak} in the given order"
+    elif order.mean_bytes < order.given_mean_bytes:
+        changed = (
+            f"at most {peak} of feature maps live as in the given order, on average {mean} "
+            f"instead of {given_mean}"
+        )
+    else:
+        changed = f"the given one is the best found, at most {peak} of feature maps live"
+    return f"; order for {order.name} ({changed})"
+
+
 def _text(result: Result, settings: Sequence[str], width: int) -> str:
     machine, totals = result.machine, result.totals
     used = policies(result)
@@ -88,6 +115,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         f"{result.program.name} on {machine.name} ({machine_text(machine)}); "
         f"placement {used['placement']}, timing {used['timing']}{settings_text(settings)}"
         f"{search_text(result)}"
+        f"{order_text(result.program)}"
     )
 
     def busy(seconds: float) -> str:
