@@ -28,7 +28,7 @@ from perfsim.placement.plan import placement_of
 
 MEASURED = Path(__file__).resolve().parent.parent / "tests" / "published" / "measured"
 KIB = 1024
-STM32N6_RAM_BYTES = 4_200_000  # internal RAM of the STM32N6 (its datasheet)
+STM32N6_RAM_BYTES = 4_200_000  # internal RAM of the STM32N6 (as its maker states it)
 
 # Why a row of the workbook and a run differ. All but the last are worked out from the row's shapes alone.
 REASONS = (
