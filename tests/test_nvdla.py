@@ -202,7 +202,7 @@ def test_what_is_kept_on_chip_is_what_the_run_says_is_internal(network):
 
 
 def compulsory_bytes(network: str) -> int:
-    """Weights with biases and norms, input and output, from the workbook's shapes, with the two wrong ones put right."""
+    """Parameters, input and output, from the workbook's shapes, with the two wrong ones put right."""
     total = 1000 + (3 * 227**2 if network == "AlexNet" else 3 * 224**2)
     for row in WORKBOOK:
         if row["network"] == network:
@@ -220,7 +220,7 @@ def test_with_sram_nothing_but_the_compulsory_moves(network):
 
 
 def test_in_512_kib_alexnet_spills_one_map():
-    """What the first convolution gives, 96 x 55 x 55, is 55 % of the buffer: input or output of the normalisation goes."""
+    """The first convolution's 96 x 55 x 55 are 55 % of the buffer: the normalisation cannot keep both its maps."""
     result = simulate(load_network("alexnet_grouped"), load_hardware("nvdla_2048"))
     assert result.totals.ddr_bytes == compulsory_bytes("AlexNet") + 2 * 96 * 55 * 55
 
