@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.profile import load_hardware
     from perfsim.network.graph import Network
+    from perfsim.placement.address_buffers import Buffers, make_buffers
+    from perfsim.placement.addresses import AddressPlan, plan_addresses
     from perfsim.program import Program, lower
     from perfsim.report.check import check
     from perfsim.report.explain import explain
@@ -52,6 +54,8 @@ _HOMES = {
     "simulate_array": "perfsim.simulation",
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
+    "plan_addresses": "perfsim.placement.addresses",
+    "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
     "check": "perfsim.report.check",
     "schema": "perfsim.report.schema",
@@ -63,6 +67,8 @@ _HOMES = {
     "Program": "perfsim.program",
     "Result": "perfsim.result",
     "Totals": "perfsim.result",
+    "Buffers": "perfsim.placement.address_buffers",
+    "AddressPlan": "perfsim.placement.addresses",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -85,6 +91,8 @@ __all__ = [
     "simulate_array",
     "compare",
     "explain",
+    "plan_addresses",
+    "make_buffers",
     "write",
     "check",
     "schema",
@@ -96,6 +104,8 @@ __all__ = [
     "Program",
     "Result",
     "Totals",
+    "Buffers",
+    "AddressPlan",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from perfsim.network.graph import Network, Node
 from perfsim.network.operator import Exit, Operator, Unit
-from perfsim.network.work import Count, Product, Shape, Work
+from perfsim.network.work import Count, Product, Shape, Work, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Draft:
 
     Attributes:
         inputs: the tensors whose bytes it reads; where a dequantisation stands between, the quantised ones.
-        only_converted: everything that it reads is dequantised on the way in.
+        encoded_bits: of everything that it reads, where all of that is dequantised from one width on the way in.
+        other_weights: as in Node, with those of the nodes that are fused behind it.
     """
 
     node: Node
@@ -44,39 +45,55 @@ class Draft:
     outputs: tuple[str, ...]
     fused: list[Fused]
     members: list[str]
-    only_converted: bool
+    other_weights: tuple[tuple[int, int], ...]
+    encoded_bits: int | None = None
     stage: Exit = Exit.NEVER
 
     @property
     def is_view(self) -> bool:
         return self.node.operator.unit is Unit.VIEW
 
-    def takes(self, operator: Operator) -> bool:
-        """Whether `operator` can be applied on the way out."""
+    def takes(self, node: Node) -> bool:
+        """Whether `node` can be applied on the way out."""
+        if self._undoes(node):
+            return True
         unit = self.node.operator.unit
-        computes = unit is Unit.MATRIX or unit is Unit.VECTOR or self._undoes(operator)
-        return computes and len(self.outputs) == 1 and operator.exit.value > self.stage.value
+        computes = unit is Unit.MATRIX or unit is Unit.VECTOR
+        return computes and len(self.outputs) == 1 and node.operator.exit.value > self.stage.value
 
     def absorb(self, node: Node, work: Work) -> None:
         """Apply `node`, which costs `work` by itself, on the way out."""
         operator = node.operator
         on_matrix_exit = self.node.operator.unit is Unit.MATRIX and operator.free_on_matrix_exit
-        is_free = on_matrix_exit or self._undoes(operator)
+        is_free = on_matrix_exit or self._undoes(node)
         self.work = Work(
             self.work.macs,
             self.work.vector_ops + (() if is_free else work.vector_ops),
             self.work.params + work.params,
             self.work.tied + work.tied,
         )
-        self.outputs = node.outputs
-        self.fused.append(Fused(operator.name, is_free))
+        self.other_weights += self._widths(node, work)
+        self.outputs = tuple(
+            node.outputs[0] if name == node.inputs[0] else name for name in self.outputs
+        )
+        applied = Fused(operator.name, is_free)
+        if applied not in self.fused:  # a quantisation of each of several outputs is named once
+            self.fused.append(applied)
         self.members.append(node.name)
         self.stage = operator.exit
 
-    def _undoes(self, operator: Operator) -> bool:
-        """Whether `operator` quantises what this layer only selected from quantised inputs."""
-        selects = _selects(self.node.operator) and self.stage is Exit.NEVER
-        return operator.exit is Exit.QUANTIZATION and selects and self.only_converted
+    def _widths(self, node: Node, work: Work) -> tuple[tuple[int, int], ...]:
+        """(count, bits) of the weights of `node` that have another width than most of this layer's."""
+        if node.weight_bits is None or node.weight_bits == self.node.weight_bits:
+            return node.other_weights
+        count = total(work.params) + total(work.tied) - sum(n for n, _ in node.other_weights)
+        return (*node.other_weights, (count, node.weight_bits))
+
+    def _undoes(self, node: Node) -> bool:
+        """Whether `node` quantises what this layer only selected from inputs that were quantised to the same width."""
+        is_selected = _selects(self.node.operator) and node.inputs[0] in self.node.outputs
+        quantizes = node.operator.exit is Exit.QUANTIZATION
+        return quantizes and is_selected and node.operator.output_bits() == self.encoded_bits
 
 
 def fuse(network: Network) -> list[Draft]:
@@ -108,12 +125,12 @@ def fuse(network: Network) -> list[Draft]:
             and readers[inputs[0]] == 1
             and node.inputs[0] not in stored
             and inputs[0] not in outputs
-            and before.takes(node.operator)
+            and before.takes(node)
         ):
             before.absorb(node, work)
             producer[node.outputs[0]] = before
             continue
-        draft = Draft(node, inputs, work, node.outputs, [], [node.name], only_converted=False)
+        draft = Draft(node, inputs, work, node.outputs, [], [node.name], node.other_weights)
         if stored:
             entries.enter(draft)
         if getattr(node.operator, "bias", False):
@@ -174,9 +191,7 @@ class _Entries:
     def _is_undone(self, node: Node) -> bool:
         if node.operator.exit is not Exit.QUANTIZATION or not self._is_converted(node.inputs[0]):
             return False
-        tensors = self._network.tensors
-        source = self.stored[self._shown.get(node.inputs[0], node.inputs[0])]
-        return tensors[node.outputs[0]].bits == tensors[source].bits
+        return self._network.tensors[node.outputs[0]].bits == self._source_bits(node.inputs[0])
 
     def _is_converted(self, name: str) -> bool:
         return self._shown.get(name, name) in self.stored
@@ -187,7 +202,7 @@ class _Entries:
         converted = [name for name in dict.fromkeys(draft.node.inputs) if self._is_converted(name)]
         if not converted:
             return
-        draft.only_converted = all(map(self._is_converted, draft.node.inputs))
+        draft.encoded_bits = self._encoded_bits(draft.node)
         for name in draft.inputs:
             draft.members += [node.name for node in self._waiting.pop(name, ())]
         if draft.is_view:
@@ -197,6 +212,16 @@ class _Entries:
         if not is_free:
             costs = (product for name in converted for product in self._cost(name))
             draft.work = replace(draft.work, vector_ops=(*draft.work.vector_ops, *costs))
+
+    def _encoded_bits(self, node: Node) -> int | None:
+        """The width that everything which `node` reads was quantised to; None unless there is one."""
+        if not all(map(self._is_converted, node.inputs)):
+            return None
+        widths = {self._source_bits(name) for name in node.inputs}
+        return widths.pop() if len(widths) == 1 else None
+
+    def _source_bits(self, name: str) -> int:
+        return self._network.tensors[self.stored[self._shown.get(name, name)]].bits
 
     def _cost(self, name: str) -> Count:
         from perfsim.network.quantization import Dequantize  # few networks need it

@@ -204,7 +204,7 @@ class _Assembly:
         node = draft.node
         rest = total(draft.work.params) + total(draft.work.tied)
         by_bits: dict[int, int] = {node.weight_bits or self._network.weight_bits: 0}
-        for count, bits in node.other_weights:
+        for count, bits in draft.other_weights:
             by_bits[bits] = by_bits.get(bits, 0) + count
             rest -= count
         by_bits[next(iter(by_bits))] += rest

@@ -27,7 +27,7 @@ Wholes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 def simulate(
     network: Network,
     machine: Machine,
-    placement: str | None = None,
+    placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> Result:
     """One inference of `network` on `machine`.
@@ -35,7 +35,7 @@ def simulate(
     >>> result = simulate(load_network("mobilenet"), load_hardware("1MB_1GBs_1TF"))
     >>> result.totals.total_s
 
-    placement, timing: names of policies; the machine's own unless given.
+    placement, timing: names of policies, or a placement policy itself; the machine's own unless given.
 
     Raises InputError for an unknown policy, an array of machines, or counts that are not exact.
     """
@@ -74,7 +74,7 @@ class ArrayTotals:
 def simulate_array(
     network: Network,
     machines: Machine,
-    placement: str | None = None,
+    placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> ArrayTotals:
     """The totals of `network` on every machine of an array, the same bits as one run each gives.
@@ -120,7 +120,7 @@ def simulate_array(
 def compare(
     networks: Sequence[Network],
     machines: Sequence[Machine],
-    placement: str | None = None,
+    placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> pd.DataFrame:
     """The same work on several machines, as a DataFrame with the columns of `comparison`."""
@@ -197,11 +197,14 @@ def speedup(base_s: float, time_s: float) -> float | None:
 
 
 def policies_of(
-    machine: Machine, placement: str | None, timing: str | None
+    machine: Machine, placement: str | PlacementPolicy | None, timing: str | None
 ) -> tuple[PlacementPolicy, TimingPolicy]:
     """The policies of a run; an unknown one is reported where it was written."""
     try:
-        places = placement_policy(placement or machine.placement)
+        if placement is None or isinstance(placement, str):
+            places = placement_policy(placement or machine.placement)
+        else:
+            places = placement
     except UnknownNameError as error:
         raise error.at(file=None if placement else machine.places.get("placement")) from None
     try:

@@ -25,6 +25,7 @@ LEVELS = (
     ("hardware",),
     ("settings", "validation", "catalog"),
     ("document",),
+    ("csv_table",),
     ("errors", "garbage", "per_object", "__init__"),
 )
 
@@ -50,6 +51,9 @@ HOMES = {
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain"},
     "pyarrow": {"report.sheet"},
+    "numba": {"placement.address_sections"},
+    "ortools": {"placement.address_cp_sat"},
+    "scipy": {"placement.optimal_solver"},
     "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",

@@ -408,3 +408,19 @@ def test_local_functions_are_written_out(read):
     made.opset_import.append(helper.make_opsetid("me", 1))
     made.functions.append(function)
     assert [each.operator.name for each in read(made).nodes] == ["relu", "sigmoid"]
+
+
+@pytest.mark.parametrize("setting", [{"batch": 2}, {"dim": {"N": 2}}])
+def test_the_batch_binds_the_shapes_that_are_declared_by_its_name(setting, read):
+    """What ONNX cannot infer, as the output of an unknown operator, has the declared shape (N, 4)."""
+    made = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Unheard", ["x"], ["f"]), helper.make_node("Relu", ["f"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", FLOAT, ["N", 4])],
+            [helper.make_tensor_value_info("y", FLOAT, None)],
+            value_info=[helper.make_tensor_value_info("f", FLOAT, ["N", 4])],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+    assert read(made, allow_unpriced=True, **setting).tensors["y"].shape == (2, 4)

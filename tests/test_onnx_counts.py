@@ -279,3 +279,9 @@ def test_upsample(layers):
     made = node("Upsample", "x s", "y", mode="linear")
     found = layers([made], given, opset=9, x=[1, 2, 4, 6])
     assert found == [("resize_linear", 0, times(2, 8, 12) * 9, 0, ((1, 2, 8, 12),))]
+
+
+def test_gemm_of_weights_times_the_input_reads_the_input(layers):
+    """(4, 8) times (8, 3): the constant has the parameters, and the input is no weight."""
+    found = layers([node("Gemm", "w x", "y")], held("w", 4, 8), x=[8, 3])
+    assert found == [("matmul", times(4, 8, 3), 0, 32, ((4, 3),))]

@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "the same work on several machines, side by side",
     "explain": "how the numbers of one layer came about",
     "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
+    "plan": "addresses for buffers, so that none that live at the same time overlap",
     "models": "the bundled networks; with a name, that one in full",
     "hardware": "the bundled machines; with a name, that one in full",
     "schema": "the JSON schema of the file format of networks or machines",
@@ -31,7 +32,7 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_SIMULATING = ("run", "compare", "explain", "memory")
+_NUMERIC = ("run", "compare", "explain", "memory", "plan")
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -128,7 +129,7 @@ def _dispatch(words: list[str]) -> int:
             expected=f"one of {', '.join(COMMANDS)}",
             nearest=nearest_name(name, COMMANDS),
         )
-    if name in _SIMULATING:
+    if name in _NUMERIC:
         import numpy  # noqa: F401
     module = import_module(f"perfsim.cli.{name}_command")
     parser = Parser(
@@ -158,6 +159,6 @@ def _help() -> str:
         *(f"  {name:<10}{what}" for name, what in COMMANDS.items()),
         "",
         "'perfsim COMMAND --help' says more. Exit status: 0 done, 1 a limit that was set does not",
-        "hold (--max-time), 2 wrong input or usage.",
+        "hold (--max-time, --capacity), 2 wrong input or usage.",
     ]
     return "\n".join(lines) + "\n"

@@ -13,6 +13,7 @@ from perfsim.report.sheet import FORMATS, Sheet, csv_text, json_text
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
+    from perfsim.placement.placement import PlacementPolicy
     from perfsim.result import Result
 
 MACHINE_PREFIX = "hw."
@@ -56,6 +57,11 @@ def add_run_options(
             continue
         rules = "; ".join(f"{policy.name}: {policy.rule}" for policy in policies)
         parser.add_argument(option, metavar="NAME", help=f"instead of the machine's own. {rules}")
+    parser.add_argument(
+        "--time-limit",
+        metavar="TIME",
+        help="how long --placement optimal may search for one network on one machine, such as 5s (default: 30s)",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
@@ -221,14 +227,33 @@ def size_bytes(text: str, option: str) -> int:
 
 def limit_seconds(arguments: argparse.Namespace) -> float | None:
     """The value of --max-time in seconds."""
-    if arguments.max_time is None:
-        return None
+    return None if arguments.max_time is None else seconds(arguments.max_time, "--max-time")
+
+
+def seconds(text: str, option: str) -> float:
+    """The value of an option that is a time, in seconds."""
     from perfsim.hardware.units import parse_seconds
 
     try:
-        return parse_seconds(arguments.max_time)
+        return parse_seconds(text)
     except InputError as error:
-        raise error.at(file="--max-time") from None
+        raise error.at(file=option) from None
+
+
+def chosen_placement(arguments: argparse.Namespace) -> str | PlacementPolicy | None:
+    """The value of --placement, searching no longer than --time-limit says."""
+    if arguments.time_limit is None:
+        name: str | None = arguments.placement
+        return name
+    from perfsim.placement.optimal import Optimal
+
+    if arguments.placement != Optimal.name:
+        raise InvalidValueError(
+            "",
+            found=f"--placement {arguments.placement}" if arguments.placement else "no --placement",
+            expected=f"--placement {Optimal.name}, which searches",
+        ).at(file="--time-limit")
+    return Optimal(seconds(arguments.time_limit, "--time-limit"))
 
 
 def report_slow(result: Result, limit_s: float | None) -> bool:

@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     limit_s = common.limit_seconds(arguments)
+    placement = common.chosen_placement(arguments)
     common.check_outputs(arguments, arguments.models, arguments.hw)
     networks, machines = common.load_inputs(arguments, arguments.models)
 
@@ -31,7 +32,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.simulation import simulate
 
     runs = [
-        [simulate(network, machine, arguments.placement, arguments.timing) for machine in machines]
+        [simulate(network, machine, placement, arguments.timing) for machine in machines]
         for network in networks
     ]
     warning = differing_policies(runs)

@@ -27,13 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     common.check_one_machine(arguments)
+    placement = common.chosen_placement(arguments)
     common.check_outputs(arguments, [arguments.model], arguments.hw)
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
     from perfsim.report.explain import explain_sheet, position_of
     from perfsim.simulation import simulate
 
-    result = simulate(network, machine, arguments.placement, arguments.timing)
+    result = simulate(network, machine, placement, arguments.timing)
     position = position_of(result.program, arguments.layer)
     common.give_out(explain_sheet(result, position, arguments.settings), arguments)
     return DONE

@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.report.memory import MemoryReport, memory_sheet
     from perfsim.simulation import policies_of
 
-    policy, _ = policies_of(machine, arguments.placement, None)
+    policy, _ = policies_of(machine, common.chosen_placement(arguments), None)
     program = lower(network)
     placed = memory_map(
         policy,

@@ -24,13 +24,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     limit_s = common.limit_seconds(arguments)
     common.check_one_machine(arguments)
+    placement = common.chosen_placement(arguments)
     common.check_outputs(arguments, [arguments.model], arguments.hw)
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
     from perfsim.report.run import run_sheet
     from perfsim.simulation import simulate
 
-    result = simulate(network, machine, arguments.placement, arguments.timing)
+    result = simulate(network, machine, placement, arguments.timing)
     common.give_out(run_sheet(result, arguments.settings), arguments)
     slow = common.report_slow(result, limit_s)
     return LIMIT_BROKEN if slow else DONE

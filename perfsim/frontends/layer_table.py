@@ -5,9 +5,6 @@ Needed columns: layer, op, input_elements, output_elements, weights, macs. Optio
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +12,11 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from perfsim.csv_table import read_rows, whole_number
 from perfsim.document import Document, read_text
 from perfsim.errors import (
     InputError,
     InvalidValueError,
-    ParseError,
     UnknownNameError,
     describe,
     unknown_name,
@@ -35,7 +32,6 @@ from perfsim.validation import STRICT, Name, printable, validate
 NEEDED = ("layer", "op", "input_elements", "output_elements", "weights", "macs")
 OPTIONAL = ("name", "vector_ops")
 _PER_ELEMENT = {*FAMILIES["elementwise"], *FAMILIES["arithmetic"], "batch_norm"}
-_DIGITS = re.compile(r"[0-9]{1,4000}")
 
 
 class TableSettings(BaseModel):
@@ -87,7 +83,7 @@ class Counted(Operator):
 def read_layer_table(path: Path, settings: Mapping[str, Any]) -> Network:
     """The network that the layer table at `path` counts; raises InputError with file and line."""
     file = str(path)
-    rows = _rows(read_text(path), file)
+    rows = read_rows(read_text(path), file, NEEDED, OPTIONAL, row_is="layer")
     document = Document(file, {}, {})
     apply_settings(document, settings)
     chosen = _settings(document)
@@ -135,48 +131,6 @@ def _settings(document: Document) -> TableSettings:
     return validate(TableSettings, document.value, document)
 
 
-def _rows(text: str, file: str) -> list[tuple[int, dict[str, str]]]:
-    """The rows of the table with their line numbers, each a mapping from column to text."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, dict[str, str]]] = []
-    columns: list[str] = []
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not columns:
-                columns = _columns([cell.strip() for cell in cells])
-                continue
-            if len(cells) != len(columns):
-                raise ParseError(
-                    "", found=f"{len(cells)} cells", expected=f"{len(columns)}, as in the header"
-                )
-            rows.append((reader.line_num, dict(zip(columns, map(str.strip, cells), strict=True))))
-    except csv.Error as error:
-        raise ParseError(f"not valid CSV: {error}").at(file=file, line=reader.line_num) from None
-    except InputError as error:
-        raise error.at(file=file, line=reader.line_num) from None
-    if not rows:
-        found = "a header and no rows" if columns else "an empty file"
-        raise ParseError("", found=found, expected="one row per layer").at(file=file)
-    return rows
-
-
-def _columns(columns: list[str]) -> list[str]:
-    known = (*NEEDED, *OPTIONAL)
-    for column in columns:
-        if column not in known:
-            raise unknown_name("column", column, known)
-        if columns.count(column) > 1:
-            raise ParseError(f"the column '{column}' is repeated")
-    missing = [column for column in NEEDED if column not in columns]
-    if missing:
-        raise ParseError(
-            f"the column '{missing[0]}' is missing", expected=f"the columns {', '.join(NEEDED)}"
-        )
-    return columns
-
-
 def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
     """The name, the elements read, and the operator of one row."""
     if row["layer"] != str(number):
@@ -186,13 +140,13 @@ def _layer(row: dict[str, str], number: int) -> tuple[str, int, Counted]:
     op = row["op"]
     if op not in OPERATORS:
         raise unknown_name("operator", op, OPERATORS, also=ALSO_CALLED).at(where="op")
-    read, written = _number(row, "input_elements", 1), _number(row, "output_elements", 1)
+    read, written = whole_number(row, "input_elements", 1), whole_number(row, "output_elements", 1)
     operator = Counted(
         name=op,
         output_elements=written,
-        weights=_number(row, "weights", 0),
-        macs=_number(row, "macs", 0),
-        vector_ops=_number(row, "vector_ops", 0)
+        weights=whole_number(row, "weights", 0),
+        macs=whole_number(row, "macs", 0),
+        vector_ops=whole_number(row, "vector_ops", 0)
         if row.get("vector_ops")
         else _vector_ops(op, read, written),
     )
@@ -228,12 +182,3 @@ def _vector_ops(op: str, read: int, written: int) -> int:
             expected="a column vector_ops that says it",
         )
     return total(kind().work(inputs, ((1, written),)).vector_ops)
-
-
-def _number(row: dict[str, str], column: str, least: int) -> int:
-    text = row[column]
-    if not _DIGITS.fullmatch(text) or int(text) < least:
-        raise InvalidValueError(
-            "", found=describe(text), expected=f"a whole number of at least {least}"
-        ).at(where=column)
-    return int(text)

@@ -177,7 +177,8 @@ def _gemm(step: Step) -> Made:
     shapes = product.output_shapes((a, b))
     columns = shapes[0][1]
     check_stretch(step, (2,), shapes[0])
-    if step.value(1).is_weight and not turned[0]:
+    is_data = step.value(0).is_constant and not step.value(1).is_constant  # weights come first
+    if step.value(1).is_weight and not turned[0] and not is_data:
         if not step.has_bias(2):
             return Made(FullyConnected(columns, bias=False), (0,), (1,))
         if step.value(2).is_weight and elements(step.shape(2)) == columns:
@@ -221,7 +222,7 @@ def _pool(operator: type[MaxPool] | type[AvgPool]) -> Maker:
 
 
 def _lp_pool(step: Step) -> Made:
-    """Per window a power and an addition an element, and a root: twice the window, as near as makes no matter."""
+    """Per window a power and an addition an element but one, and a root: twice the window."""
     window = math.prod(step.integers("kernel_shape") or step.shape(0)[2:])
     shape = step.output()
     each = (2 * window, "operations per window (power, addition, root)")

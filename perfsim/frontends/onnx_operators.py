@@ -13,7 +13,7 @@ from perfsim.frontends.onnx_compute import COMPUTE, Made, Maker
 from perfsim.frontends.onnx_fit import check_stretch
 from perfsim.frontends.onnx_graph import DOMAINS, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
-from perfsim.frontends.onnx_quantized import CONTRIBUTED, QUANTIZED
+from perfsim.frontends.onnx_quantized import CONTRIBUTED, DYNAMIC_OPS, QUANTIZED
 from perfsim.frontends.onnx_recurrent import RECURRENT
 from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
 from perfsim.network import arithmetic, elementwise
@@ -54,7 +54,8 @@ def _elementwise(name: str, ops: int, *reads: int) -> Maker:
 
 def _mean(step: Step) -> Made:
     """The additions and one scaling."""
-    return _elementwise("mean", len(step.inputs))(step) or Made(Relu())
+    operands = len(step.inputs)
+    return Made(Elementwise("mean", operands), tuple(range(operands)))
 
 
 def _clip(step: Step) -> Made:
@@ -167,13 +168,13 @@ def _filled(name: str, ops: int) -> Maker:
 def _swish(step: Step) -> Made:
     if step.number("alpha", 1.0) == 1.0:
         return Made(Silu())
-    return _elementwise("silu", 6)(step) or Made(Silu())
+    return Made(Elementwise("silu", 6))
 
 
-def _swiglu(step: Step) -> Made | None:
+def _swiglu(step: Step) -> Made:
     """Swish of the first input, as `Swish` counts it, times the second."""
     gate = 5 if step.number("alpha", 1.0) == 1.0 else 6
-    return _elementwise("swiglu", gate + 1)(step)
+    return Made(Elementwise("swiglu", gate + 1), tuple(range(len(step.inputs))))
 
 
 # Functions of one element that count as one operation, as exp does, or comparisons and logic between elements.
@@ -241,7 +242,7 @@ TABLE: Mapping[str, Maker] = {
     "CumProd": _elementwise("cum_prod", 1, 0),
     "Attention": _attention,
     "Einsum": _einsum,
-    "DynamicQuantizeLinear": _priced("dynamic_quantize", 6, 0, 0),  # min, max, and quantize
+    "DynamicQuantizeLinear": _priced("dynamic_quantize", DYNAMIC_OPS, 0, 0),
     "NegativeLogLikelihoodLoss": _priced("nll_loss", 0, 2, 0, 1, 2),  # weight, add
     "SoftmaxCrossEntropyLoss": _priced("cross_entropy_loss", 5, 2, 0, 1, 2),  # log_softmax, nll
     "NonZero": _priced("non_zero", 1, 0, 0),  # compare

@@ -6,7 +6,7 @@ numbers as they are; on the vector unit each input is dequantised and the output
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from perfsim.errors import InvalidValueError, ShapeError
@@ -22,6 +22,10 @@ from perfsim.network.operator import Operator, Unit
 from perfsim.network.pooling import GlobalAvgPool
 from perfsim.network.quantization import Dequantize, Quantize
 from perfsim.network.work import Product, Work, elements, shape_text
+
+DYNAMIC_OPS = (
+    6  # per element that is quantised to the range that it has: min, max, and those of quantize
+)
 
 
 def dequantized(step: Step) -> Value:
@@ -91,7 +95,9 @@ def _concat(step: Step) -> Made:
     return Made(Concat(step.integer("axis", 1)), reads, ())
 
 
-def _product(weight: int, bias: int, *, turned: bool = False, written: int | None = None) -> Maker:
+def _product(
+    weight: int, bias: int, *, turned: bool = False, written: int | None = None
+) -> Callable[[Step], Made]:
     """A product with the matrix at `weight` and, where it is given, the vector at `bias`.
 
     turned: whether attributes may say that the factors are transposed.
@@ -118,6 +124,18 @@ def _product(weight: int, bias: int, *, turned: bool = False, written: int | Non
     return make
 
 
+def _dynamic_product(step: Step) -> Made:
+    """A product whose input is quantised, to the range that it has, on the way in."""
+    made = _DYNAMIC(step)
+    inputs = tuple(step.shape(at) for at in made.reads)
+    shapes = made.operator.output_shapes(inputs)
+    each = ((elements(inputs[0]), "input elements"), (DYNAMIC_OPS, "operations each"))
+    work = replace(
+        made.operator.work(inputs, shapes), vector_ops=(Product("dynamic_quantize", each),)
+    )
+    return made._replace(operator=Declared(made.operator.name, made.operator.unit, shapes, work))
+
+
 def _few_bits(step: Step) -> Made:
     """A product with weights of few bits, in blocks that have a scale each."""
     rows, columns = step.integer("K", 0), step.integer("N", 0)
@@ -131,13 +149,18 @@ def _few_bits(step: Step) -> Made:
         )
     step.types[0] = step.value(0).elem_type
     scales = -(-rows // block) * columns
-    inner = Linear(columns, bias=False)
+    inner = Linear(columns, bias=step.has_bias(5))
     work = inner.work((shape,), inner.output_shapes((shape,)))
     counts = replace(work, params=(*work.params, Product("scales", ((scales, "blocks"),))))
     operator = Declared("linear", Unit.MATRIX, inner.output_shapes((shape,)), counts)
     wide = bits_of(step.value(2).elem_type) if step.has(2) else 32
-    return Made(operator, (0,), (), (bits, ((scales, wide),)))
+    others = [(scales, wide)]
+    if inner.bias:
+        others.append((columns, bits_of(step.value(5).elem_type)))
+    return Made(operator, (0,), (), (bits, tuple(others)))
 
+
+_DYNAMIC = _product(1, 4, written=FLOAT)
 
 QUANTIZED: Mapping[str, Maker] = {"QuantizeLinear": _quantize, "DequantizeLinear": _dequantize}
 
@@ -154,6 +177,6 @@ CONTRIBUTED: Mapping[str, Maker] = {
     "QLinearConcat": _concat,
     "QGemm": _product(3, 6, turned=True),
     "MatMulIntegerToFloat": _product(1, 6, written=FLOAT),
-    "DynamicQuantizeMatMul": _product(1, 4, written=FLOAT),
+    "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulNBits": _few_bits,
 }

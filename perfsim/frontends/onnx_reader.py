@@ -61,7 +61,7 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
     try:
         with collection_paused():
             model = _load(path)
-            inputs = _bound_inputs(model.graph, chosen)
+            inputs, bound = _bound_inputs(model.graph, chosen)
             given = chosen.precision.model_fields_set
             weights = Weights(
                 is_quantized=quantizes(model.graph),
@@ -72,7 +72,7 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
                 model,
                 inputs,
                 allow_unpriced=allow_unpriced,
-                bound=_bound(chosen),
+                bound=bound,
                 weights=weights,
             )
             return assembly.network(
@@ -168,12 +168,10 @@ def _check_opset(model: Any) -> None:
             ).at(where="opset_import")
 
 
-def _bound(chosen: OnnxSettings) -> dict[str, int]:
-    return dict(chosen.dim)
-
-
-def _bound_inputs(graph: Any, chosen: OnnxSettings) -> dict[str, tuple[Shape, int]]:
-    """(shape, element type) of each input that is no initializer, with every dimension bound."""
+def _bound_inputs(
+    graph: Any, chosen: OnnxSettings
+) -> tuple[dict[str, tuple[Shape, int]], dict[str, int]]:
+    """(shape, element type) of each input that is no initializer; and the size of each dimension with a name."""
     held = {each.name for each in graph.initializer}
     held |= {each.values.name for each in graph.sparse_initializer}
     bound = dict(chosen.dim)
@@ -212,7 +210,7 @@ def _bound_inputs(graph: Any, chosen: OnnxSettings) -> dict[str, tuple[Shape, in
             sizes.append(size)
         inputs[each.name] = (tuple(sizes), each.type.tensor_type.elem_type)
     _check_used(graph, chosen, used, batch_used=batch_used)
-    return inputs
+    return inputs, bound
 
 
 def _size(dim: Any) -> tuple[int | None, str]:

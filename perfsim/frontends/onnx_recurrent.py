@@ -39,11 +39,12 @@ def _recurrent(operator: type[Lstm] | type[Gru] | type[Rnn]) -> Maker:
         tokens_first = step.integer("layout", 0) == 0
         read = (x[1], x[0], x[2]) if tokens_first else x
         inner = operator(weights[-1], bidirectional=both, bias=step.has_bias(3))
-        check_weights(step, inner, read, (1, 2, 3) if step.has_bias(3) else (1, 2))
+        weights = (1, 2, 3) if step.has_bias(3) else (1, 2)
+        check_weights(step, inner, read, weights)
         states = tuple(
             each for each in (5, 6) if step.has(each) and not step.value(each).is_constant
         )
-        return Made(worked(inner, (read,), step.all_outputs()), (0, *states))
+        return Made(worked(inner, (read,), step.all_outputs()), (0, *states), weights)
 
     return make
 

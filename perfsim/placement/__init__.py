@@ -5,10 +5,11 @@ from __future__ import annotations
 from perfsim.errors import unknown_name
 from perfsim.placement.accumulate import Accumulate
 from perfsim.placement.liveness import Liveness
+from perfsim.placement.optimal import Optimal
 from perfsim.placement.pinned import Pinned
 from perfsim.placement.placement import PlacementPolicy
 
-PLACEMENTS: tuple[PlacementPolicy, ...] = (Liveness(), Pinned(), Accumulate())
+PLACEMENTS: tuple[PlacementPolicy, ...] = (Liveness(), Pinned(), Optimal(), Accumulate())
 
 
 def placement_policy(name: str) -> PlacementPolicy:

@@ -97,13 +97,21 @@ def _check(buffers: Buffers) -> None:
     total = sum(buffers.size.tolist()) + sum(alignment.tolist()) + int(fixed.max(initial=0))
     if total > LARGEST_COUNT:
         raise too_large(total, "bytes of all buffers with their padding")
-    held = np.flatnonzero(fixed != FREE)
-    pair = first_overlap(buffers.at(held), fixed[held])
+    pair = fixed_overlap(buffers)
     if pair is not None:
-        one, other = sorted(int(held[index]) for index in pair)
         raise InvalidValueError(
-            f"its fixed offset lets it overlap buffer {one}, which lives at the same time"
-        ).at(where=f"buffer {other}")
+            f"its fixed offset lets it overlap buffer {pair[0]}, which lives at the same time"
+        ).at(where=f"buffer {pair[1]}")
+
+
+def fixed_overlap(buffers: Buffers) -> tuple[int, int] | None:
+    """Two buffers that their fixed offsets make overlap, the earlier in the arrays first, or None."""
+    held = np.flatnonzero(buffers.fixed != FREE)
+    pair = first_overlap(buffers.at(held), buffers.fixed[held])
+    if pair is None:
+        return None
+    one, other = sorted(int(held[index]) for index in pair)
+    return one, other
 
 
 def first_overlap(buffers: Buffers, offsets: Counts) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""The road to addresses through CP-SAT of OR-tools (extra `solver`): rectangles in time and bytes that do not overlap."""
+"""The road to addresses through CP-SAT of OR-tools (extra `solver`): rectangles in time and bytes do not overlap."""
 
 from __future__ import annotations
 
@@ -84,7 +84,10 @@ class CpSatSearch:
             values = [start if isinstance(start, int) else solver.value(start) for start in starts]
             self.offsets = unit * np.array(values, dtype=np.int64)
             self.peak = height(buffers, self.offsets)
+            if least is not None:
+                bound = unit * round(solver.best_objective_bound)
+                # at `least` it may be no more than what the model was told
+                if bound > least or least <= self.bound:
+                    self.bound = max(self.bound, bound)
         if answer == self._library.INFEASIBLE:
             self.bound = max(self.bound, unit * (room + 1))
-        elif least is not None and answer != self._library.MODEL_INVALID:
-            self.bound = max(self.bound, unit * round(solver.best_objective_bound))

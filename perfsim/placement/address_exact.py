@@ -9,11 +9,11 @@ import numpy as np
 
 from perfsim.placement.address_buffers import Buffers, by_contention, height
 from perfsim.placement.address_search import EXHAUSTED, FOUND, search
-from perfsim.placement.address_sections import Sections, compiled_search
+from perfsim.placement.address_sections import Sections, compiled_search, has_numba
 from perfsim.placement.placement import Counts
 
 _FIRST_STEPS = 400_000  # of the first restart, in plain Python; numba takes longer to load
-_RESTART_NODES = 1000  # the unit of the later restarts' lengths
+_RESTART_NODES = 10  # the unit of the later restarts' lengths, per buffer
 _STEPS_PER_S = 5e6  # of plain Python, a little less than it does
 _COMPILED_STEPS_PER_S = 1e8
 _NOISE = 0.1  # standard deviation by which they shuffle the ranks, as a share of all ranks
@@ -42,18 +42,23 @@ class ExactSearch:
         self._ranks = _ranks(buffers)
         self._weights = [[1.0] * self._sections.count for _ in self._ranks]
         self._restarts = 0
-        self._nodes_per_s = 0.0
+        self._has_numba = has_numba()
+        self._nodes_per_s = _STEPS_PER_S / self._sections.pairs  # a guess, then what was measured
         self._random = random.Random(0)
 
     def is_affordable(self, seconds: float) -> bool:
         """Whether one way down, a node for each buffer, can be expected to take less time than that."""
-        speed = _STEPS_PER_S if compiled_search() is None else _COMPILED_STEPS_PER_S
-        return len(self._buffers) * self._sections.pairs < seconds * speed
+        speed = _COMPILED_STEPS_PER_S if self._has_numba else _STEPS_PER_S
+        return bool(len(self._buffers) * self._sections.pairs < seconds * speed)
 
     def decide(self, capacity: int, deadline_s: float) -> None:
-        """Restart until `peak` is at most `capacity` or `bound` is above it; time.monotonic() ends it at `deadline_s`."""
+        """Restart until `peak` is at most `capacity` or `bound` is above it; time.monotonic() ends it at `deadline_s`.
+
+        Every fourth restart aims half-way between the peak and the capacity, so that what is found in vain is low.
+        """
         while self.bound <= capacity < self.peak and time.monotonic() < deadline_s:
-            self._restart(capacity, deadline_s)
+            is_fourth = self._restarts % 4 == 3
+            self._restart((capacity + self.peak) // 2 if is_fourth else capacity, deadline_s)
 
     def minimise(self, goal: int, deadline_s: float) -> None:
         """Restart until `peak` is at most `goal` or equals `bound`; time.monotonic() ends it at `deadline_s`.
@@ -78,12 +83,16 @@ class ExactSearch:
             keys = [key + self._random.gauss(0.0, _NOISE * len(keys)) for key in keys]
         fit = 0.0 if self._restarts % 2 else float(len(keys))
         start_s = time.monotonic()
-        run, node_limit = compiled_search() or search, _RESTART_NODES * luby(turn + 1)
+        pairs = self._sections.pairs
+        run, node_limit = search, _RESTART_NODES * len(keys) * luby(turn + 1)
         if not self._restarts:
-            run, node_limit = search, max(20, _FIRST_STEPS // self._sections.pairs)
-        elif self._restarts > 2:  # the speed is known
-            left_s = max(0.0, deadline_s - start_s)
-            node_limit = min(node_limit, 20 + int(self._nodes_per_s * left_s))
+            node_limit = max(1, _FIRST_STEPS // pairs)
+        elif self._has_numba:
+            run = compiled_search()
+            if self._restarts == 1:
+                self._nodes_per_s = _COMPILED_STEPS_PER_S / pairs
+        left_s = max(0.0, deadline_s - start_s)
+        node_limit = min(node_limit, 1 + int(self._nodes_per_s * left_s))
         unit = self._sections.unit
         answer, offsets, nodes = self._sections.search(
             run, keys, self._weights[order], fit, capacity // unit, node_limit

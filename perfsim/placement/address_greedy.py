@@ -60,7 +60,8 @@ def place_in_order(buffers: Buffers, order: Counts, *, best_fit: bool) -> Counts
         offset = fixed[index]
         if offset == FREE:
             live = (placed[0, :count] < upper) & (placed[1, :count] > lower)
-            offset = _gap(placed[2:, :count][:, live], size, alignments[index], best_fit)
+            spans = placed[2:, :count].compress(live, axis=1)
+            offset = _gap(spans, size, alignments[index], best_fit)
         offsets[index] = offset
         slot = int(placed[2, :count].searchsorted(offset))
         placed[:, slot + 1 : count + 1] = placed[:, slot:count]

@@ -1,9 +1,7 @@
 """The depth-first search for addresses: a valley of the skyline is filled, or given up, at every step.
 
-Plain Python that numba compiles as it stands (`address_exact` does so): whole numbers, loops, and indexing that lists
-and arrays share. docs/addresses.md has the algorithm in words.
-
-Time is cut into sections, in each of which the live buffers are the same; `floor` is how far each section is filled.
+docs/addresses.md says it in words. Plain Python that numba compiles as it stands (`address_sections` does so): loops
+and indexing, on lists or arrays. All of it is in this file, by which numba knows whether what it kept is still right.
 """
 
 from __future__ import annotations
@@ -17,46 +15,42 @@ FOUND, LIMIT, EXHAUSTED, TOO_DEEP = 1, 0, -1, -2
 _NONE_LEFT, _CONSISTENT = -2, -1
 
 
-def find_earliest(problem: Problem, state: State) -> int:
-    """Fill `earliest` and `crossing`; returns a section in which a fixed buffer finds no room, or -1."""
-    first, last, size = problem.first, problem.last, problem.size
-    alignment, fixed, twin = problem.alignment, problem.fixed, problem.twin
+def find_earliest(problem: Problem, state: State) -> None:
+    """Fill `earliest` and `crossing`.
+
+    No floor is above a fixed buffer to come: what would reach into it starts above it, and it alone can lie at its
+    level.
+    """
+    first, last, size, fixed = problem.first, problem.last, problem.size, problem.fixed
     placed, earliest, floor, crossing = state.placed, state.earliest, state.floor, state.crossing
-    blocked = _CONSISTENT
     for section in range(len(floor)):
         crossing[section] = 0
     for buffer in range(len(first)):
         if placed[buffer]:
             continue
-        start, end = first[buffer], last[buffer]
+        start, end, alignment = first[buffer], last[buffer], problem.alignment[buffer]
         offset = floor[start]
-        highest = start
         for section in range(start + 1, end):
             crossing[section] += 1
-            if floor[section] > offset:
-                offset = floor[section]
-                highest = section
+            offset = max(offset, floor[section])
         if fixed[buffer] >= 0:
-            if offset > fixed[buffer]:
-                blocked = highest
-            offset = fixed[buffer]
-        else:
-            before = twin[buffer]
-            if before >= 0 and not placed[before]:
-                offset = max(offset, earliest[before] + size[before])
-            offset += -offset % alignment[buffer]
-            for other in problem.fixed_order:
-                if (
-                    not placed[other]
-                    and first[other] < end
-                    and start < last[other]
-                    and offset < fixed[other] + size[other]
-                    and fixed[other] < offset + size[buffer]
-                ):
-                    offset = fixed[other] + size[other]
-                    offset += -offset % alignment[buffer]
+            earliest[buffer] = fixed[buffer]
+            continue
+        before = problem.twin[buffer]
+        if before >= 0 and not placed[before]:
+            offset = max(offset, earliest[before] + size[before])
+        offset += -offset % alignment
+        for other in problem.fixed_order:
+            if (
+                not placed[other]
+                and first[other] < end
+                and start < last[other]
+                and offset < fixed[other] + size[other]
+                and fixed[other] < offset + size[buffer]
+            ):
+                offset = fixed[other] + size[other]
+                offset += -offset % alignment
         earliest[buffer] = offset
-    return blocked
 
 
 def sort_queue(state: State) -> None:
@@ -77,10 +71,10 @@ def sort_queue(state: State) -> None:
 
 
 def infer_levels(problem: Problem, state: State, capacity: int) -> int:
-    """Fill `level`, `level_above`, `options` and `load`; returns a section that overflows, -1, or -2 when all is placed.
+    """Fill `level`, `level_above`, `options`, `load`; returns a section that overflows, -1, or -2 when all is placed.
 
-    In each section, whatever cannot start below an offset must fit above it: Carlier's bound of one machine with
-    release dates, for every offset at which something can start.
+    In each section, whatever cannot start below an offset must fit above it: the bound of one machine with release
+    dates (Carlier, EJOR 11, 1982), for every offset at which something can start.
     """
     placed, earliest = state.placed, state.earliest
     level, level_above, options, load = state.level, state.level_above, state.options, state.load
@@ -154,16 +148,10 @@ def list_options(
     height = level[section]
     count = begin
     for buffer in range(len(first)):
-        if (
-            state.placed[buffer]
-            or state.earliest[buffer] != height
-            or first[buffer] > section
-            or last[buffer] <= section
-        ):
+        if state.placed[buffer] or state.earliest[buffer] != height:
             continue
-        if problem.fixed[buffer] >= 0:
-            stack[begin] = buffer
-            return begin + 1
+        if first[buffer] > section or last[buffer] <= section:
+            continue
         rank = key[buffer]
         top = height + problem.size[buffer]
         if first[buffer] == start:
@@ -185,10 +173,12 @@ def list_options(
     return count
 
 
-def lift_target(problem: Problem, state: State, section: int, begin: int, end: int) -> int:
-    """The least level that the section can have when none of the buffers on the stack lies at its level.
+def lift_target(
+    problem: Problem, state: State, section: int, capacity: int, begin: int, end: int
+) -> int:
+    """The least level of the section when none of the buffers on the stack lies at its level; -1 above the capacity.
 
-    Then its lowest buffer cannot start there anyway, or rests on one that is still to come and not live in it.
+    Its lowest buffer then is one that cannot start there, or rests on one to come that does not live in the section.
     """
     first, last = problem.first, problem.last
     target = state.level_above[section]
@@ -202,7 +192,7 @@ def lift_target(problem: Problem, state: State, section: int, begin: int, end: i
                 if first[buffer] < last[other] and first[other] < last[buffer]:
                     target = top
                     break
-    return int(target)
+    return int(target) if target + state.load[section] <= capacity else -1
 
 
 def component_of(state: State, section: int) -> tuple[int, int]:
@@ -219,14 +209,11 @@ def open_frame(
     problem: Problem, state: State, depth: int, section: int, capacity: int, begin: int, end: int
 ) -> None:
     """The decision at `depth`: which of the buffers on the stack lies at the section's level, or none of them."""
-    height = state.level[section]
     lift = -1
     if problem.fixed[state.stack[begin]] < 0:
-        lift = lift_target(problem, state, section, begin, end)
-        if lift + state.load[section] > capacity:
-            lift = -1
+        lift = lift_target(problem, state, section, capacity, begin, end)
     state.frame_section[depth] = section
-    state.frame_level[depth] = height
+    state.frame_level[depth] = state.level[section]
     state.frame_lift[depth] = lift
     state.frame_next[depth] = begin
     state.frame_end[depth] = end
@@ -236,9 +223,11 @@ def open_frame(
 
 def take_branch(problem: Problem, state: State, depth: int) -> bool:
     """Take the next branch of the decision at `depth`; whether there was one left."""
-    height = state.frame_level[depth]
-    trail = state.frame_trail[depth]
-    index = state.frame_next[depth]
+    height, trail, index = (
+        state.frame_level[depth],
+        state.frame_trail[depth],
+        state.frame_next[depth],
+    )
     if index < state.frame_end[depth]:
         buffer = state.stack[index]
         state.frame_next[depth] = index + 1
@@ -262,15 +251,20 @@ def take_branch(problem: Problem, state: State, depth: int) -> bool:
     return True
 
 
-def undo_branch(problem: Problem, state: State, depth: int, start: int, end: int) -> bool:
-    """Take back the branch at `depth`; whether it changed anything in the sections from `start` to `end`."""
-    for index in range(state.frame_trail[depth + 1] - 1, state.frame_trail[depth] - 1, -1):
-        state.floor[state.trail_section[index]] = state.trail_floor[index]
-    buffer = state.frame_choice[depth]
-    if buffer < 0:
-        return bool(start <= state.frame_section[depth] < end)
-    state.placed[buffer] = 0
-    return bool(problem.first[buffer] < end and start < problem.last[buffer])
+def retreat(problem: Problem, state: State, depth: int, start: int, end: int) -> int:
+    """Take back branches from `depth` up, to one that changed a section from `start` to `end`; its depth, or -1."""
+    while depth >= 0:
+        for index in range(state.frame_trail[depth + 1] - 1, state.frame_trail[depth] - 1, -1):
+            state.floor[state.trail_section[index]] = state.trail_floor[index]
+        buffer = state.frame_choice[depth]
+        if buffer >= 0:
+            state.placed[buffer] = 0
+            if problem.first[buffer] < end and start < problem.last[buffer]:
+                break
+        elif start <= state.frame_section[depth] < end:
+            break
+        depth -= 1
+    return depth
 
 
 def search(
@@ -298,10 +292,9 @@ def search(
             return LIMIT
         if depth + 1 >= len(state.frame_section) or begin + len(problem.first) > len(state.stack):
             return TOO_DEEP
-        section = find_earliest(problem, state)
-        if section < 0:
-            sort_queue(state)
-            section = infer_levels(problem, state, capacity)
+        find_earliest(problem, state)
+        sort_queue(state)
+        section = infer_levels(problem, state, capacity)
         if section == _NONE_LEFT:
             return FOUND
         if section == _CONSISTENT:
@@ -310,16 +303,12 @@ def search(
             open_frame(problem, state, depth, valley[0], capacity, begin, end)
         else:
             weight[section] += 1
-            start, stop = component_of(state, section)
-            depth -= 1
-            while depth >= 0 and not undo_branch(problem, state, depth, start, stop):
-                depth -= 1
+            start, end = component_of(state, section)
+            depth = retreat(problem, state, depth - 1, start, end)
         while depth >= 0 and not take_branch(problem, state, depth):
             weight[state.frame_section[depth]] += 1
-            start, stop = state.frame_from[depth], state.frame_to[depth]
-            depth -= 1
-            while depth >= 0 and not undo_branch(problem, state, depth, start, stop):
-                depth -= 1
+            start, end = state.frame_from[depth], state.frame_to[depth]
+            depth = retreat(problem, state, depth - 1, start, end)
         if depth < 0:
             return EXHAUSTED
         begin = state.frame_end[depth]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,21 +28,28 @@ _PARTS = (
     address_search.component_of,
     address_search.open_frame,
     address_search.take_branch,
-    address_search.undo_branch,
+    address_search.retreat,
 )
 
 
+def has_numba() -> bool:
+    """Whether numba is installed; it is not loaded for that."""
+    return find_spec("numba") is not None
+
+
 @cache
-def compiled_search() -> Search | None:
-    """`address_search.search` as numba compiles it, kept on disk for later processes; None without numba."""
-    if find_spec("numba") is None:
-        return None
+def compiled_search() -> Search:
+    """`address_search.search` as numba compiles it, kept on disk for later processes."""
     from numba import njit
     from numba.extending import register_jitable
 
     for part in _PARTS:
         register_jitable(part)
-    compiled: Search = njit(cache=True)(search)
+    compiled: Search
+    try:
+        compiled = njit(cache=True)(search)
+    except RuntimeError:  # there is no folder to keep it in that can be written to
+        compiled = njit(search)
     return compiled
 
 
@@ -89,13 +96,14 @@ class Sections:
         `weights`, of shape (sections,), grow.
         """
         while True:
-            problem, state, grown = self._problem, self._state(), weights
+            problem, state = self._problem, self._state()
+            ordering: tuple[Any, Any] = keys, weights
             if run is not search:
-                problem = Problem(*(np.array(each, dtype=np.int64) for each in problem))
-                state = State(*map(np.array, state))
-                keys, grown = np.array(keys), np.array(weights)
-            answer = run(problem, state, keys, grown, fit, capacity, node_limit)
-            weights[:] = [float(each) for each in grown]
+                problem = Problem(*map(_array, problem))
+                state = State(*map(_array, state))
+                ordering = _array(keys), _array(weights)
+            answer = run(problem, state, *ordering, fit, capacity, node_limit)
+            weights[:] = [float(each) for each in ordering[1]]
             if answer != TOO_DEEP:
                 return answer, [int(each) for each in state.offset], int(state.counts[0])
             self._depth *= 2
@@ -150,3 +158,9 @@ def spans(buffers: Buffers) -> tuple[Counts, Counts]:
     return before[np.searchsorted(times, buffers.lower)], before[
         np.searchsorted(times, buffers.upper)
     ]
+
+
+def _array(values: list[Any]) -> np.ndarray[Any, Any]:
+    """The array that numba was compiled for: 64 bits, whole numbers also where there are none."""
+    is_float = bool(values) and isinstance(values[0], float)
+    return np.array(values, dtype=np.float64 if is_float else np.int64)

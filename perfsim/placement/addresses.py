@@ -25,6 +25,8 @@ SEARCHES: Mapping[str, str] = {
     "cp-sat": "greedy orders, then the solver CP-SAT (extra 'solver')",
 }
 
+_GREEDY_SHARE = 0.25  # of the time limit, at most, where a search follows
+
 
 @dataclass(frozen=True, eq=False)
 class AddressPlan:
@@ -69,6 +71,12 @@ class AddressPlan:
         return self.peak_bytes - self.bound_bytes
 
 
+def check_search(name: str) -> None:
+    """Raise UnknownNameError when there is no such search."""
+    if name not in SEARCHES:
+        raise unknown_name("search", name, SEARCHES)
+
+
 class GroupSearch(Protocol):
     """A search for a group of buffers; `ExactSearch` says what each part means."""
 
@@ -101,14 +109,14 @@ def plan_addresses(
     proven. Raises UnknownNameError for the search, InvalidValueError for a capacity that is negative or above 2^53,
     MissingExtraError.
     """
-    if search not in SEARCHES:
-        raise unknown_name("search", search, SEARCHES)
+    check_search(search)
     if capacity_bytes is not None and not 0 <= capacity_bytes <= LARGEST_COUNT:
         raise InvalidValueError(
             "", found=f"a capacity of {capacity_bytes} bytes", expected="from 0 to 2^53"
         )
     start_s = time.monotonic()
-    planning = _Planning(buffers, capacity_bytes, start_s + time_limit_s)
+    greedy_s = time_limit_s * (1.0 if search == "greedy" else _GREEDY_SHARE)
+    planning = _Planning(buffers, capacity_bytes, start_s + greedy_s, start_s + time_limit_s)
     planning.run(search)
     fault = verify(buffers, planning.offsets)
     if fault is not None:
@@ -127,8 +135,11 @@ def plan_addresses(
 class _Planning:
     """A plan in the making."""
 
-    def __init__(self, buffers: Buffers, capacity: int | None, deadline_s: float) -> None:
-        self._buffers, self._capacity, self._deadline_s = buffers, capacity, deadline_s
+    def __init__(
+        self, buffers: Buffers, capacity: int | None, greedy_until_s: float, deadline_s: float
+    ) -> None:
+        self._buffers, self._capacity = buffers, capacity
+        self._greedy_until_s, self._deadline_s = greedy_until_s, deadline_s
         self.offsets = np.maximum(buffers.fixed, 0)  # where those without bytes lie
         self.bound = least_height(buffers)
         self.method, self.nodes = "greedy", 0
@@ -167,7 +178,7 @@ class _Planning:
             if best is None or peak < best:
                 best = peak
                 self.offsets[group] = offsets
-            if best <= self._goal() or only_first or time.monotonic() > self._deadline_s:
+            if best <= self._goal() or only_first or time.monotonic() > self._greedy_until_s:
                 break
         return best or 0
 

@@ -9,6 +9,8 @@ in once per inference; the feature maps go first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from perfsim.placement.buffers import buffers_of
@@ -40,24 +42,34 @@ class Liveness:
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""
-        return reasons(program, placement, position, thresholds_of(program))
+        return threshold_reasons(program, placement, position, thresholds_of(program))
 
 
-def reasons(
+def threshold_reasons(
     program: Program, placement: Placement, position: int, thresholds: Thresholds
 ) -> list[str]:
     """A sentence for each tensor of the layer at `position`, with its threshold."""
-    touches, buffers = touches_of(program), buffers_of(program)
+
+    def of_map(touch: int) -> str:
+        buffer = buffers_of(program).of[touches_of(program).tensor[touch]]
+        threshold = int(thresholds.buffers[buffer])
+        return f"internal from {threshold:,} bytes of SRAM; there are {placement.sram_bytes:,}"
+
+    return reasons(program, placement, position, of_map)
+
+
+def reasons(
+    program: Program, placement: Placement, position: int, of_map: Callable[[int], str]
+) -> list[str]:
+    """A sentence for each tensor of the layer at `position`; `of_map` says it for a touch of a feature map."""
+    touches = touches_of(program)
     sentences = []
     for touch in np.flatnonzero(touches.layer == position):
         index = int(touches.tensor[touch])
         tensor = program.tensors[index]
         where = "internal" if placement.internal[touch] else "external"
         if tensor.kind is not Kind.WEIGHT:
-            threshold = int(thresholds.buffers[buffers.of[index]])
-            reason = (
-                f"internal from {threshold:,} bytes of SRAM; there are {placement.sram_bytes:,}"
-            )
+            reason = of_map(int(touch))
         elif placement.pinned[index]:
             reason = "pinned: they stay there from the first inference on"
         elif where == "internal":

@@ -99,8 +99,8 @@ def _assigned(
             return None
         bits = (program.tensors[reads[0]].bits, program.tensors[layer.weights[0]].bits, written)
         return ((start,), (), output), 1, bits
-    if layer.weights or len(layer.reads) < 2:
-        return None
+    if layer.weights or not 1 < count == len(layer.reads):
+        return None  # a product of a tensor with itself reads it once
     others = tuple(dict.fromkeys(touch[index] for index in layer.reads[1:]))
     widest = max(program.tensors[index].bits for index in layer.reads[1:])
     bits = (program.tensors[layer.reads[0]].bits, widest, written)

@@ -8,7 +8,7 @@ those only that are not pinned.
 from __future__ import annotations
 
 from perfsim.placement.eviction import thresholds_of
-from perfsim.placement.liveness import reasons, whole_lives
+from perfsim.placement.liveness import threshold_reasons, whole_lives
 from perfsim.placement.placement import Placement
 from perfsim.placement.plan import in_use, placement_of
 from perfsim.program import Program
@@ -38,4 +38,4 @@ class Pinned:
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""
-        return reasons(program, placement, position, thresholds_of(program, pinned=True))
+        return threshold_reasons(program, placement, position, thresholds_of(program, pinned=True))

@@ -39,6 +39,7 @@ class Placement:
         pinned: whether each tensor is a weight that stays between inferences, shape (tensors,).
         spans: when feature maps lie in internal memory; None where the policy keeps no plan of it.
         tilings: how the layers run that do not move each operand just once, by position.
+        lower_bound_bytes: no plan of the policy's kind moves less; None where the policy does not search.
     """
 
     policy: str
@@ -54,6 +55,15 @@ class Placement:
     pinned: Flags
     spans: Spans | None = None
     tilings: Mapping[int, Tiling] = field(default_factory=dict)
+    lower_bound_bytes: int | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """By what share of its traffic the placement may exceed the least; None where the policy does not search."""
+        if self.lower_bound_bytes is None:
+            return None
+        moved = int(self.ddr_read_bytes.sum() + self.ddr_write_bytes.sum())
+        return (moved - self.lower_bound_bytes) / moved if moved else 0.0
 
 
 @dataclass(frozen=True, eq=False)

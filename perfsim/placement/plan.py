@@ -99,7 +99,7 @@ def streams_of(program: Program) -> Streams:
         least[position] = each.least_bytes
         weight_bit[position] = 0 if each.weight is None else 1 << each.weight
         for number, indices in enumerate(each.touches):
-            bit[list(indices)] |= 1 << number  # a layer may multiply a tensor with itself
+            bit[list(indices)] = 1 << number
     without_loops = np.ones(layers, dtype=bool)
     without_loops[list(operands)] = False
     return Streams(
@@ -150,6 +150,7 @@ class _Filling:
         self._weight_pieces = self._per_layer(
             np.where(is_weight & (self._kept == 0), streams.piece_bytes, 0)
         )
+        self._passing = external | (is_weight & (self._kept == 0))
         self._mask = np.where(self._weights > 0, streams.weight_bit, 0)
         np.bitwise_or.at(self._mask, touches.layer, np.where(external, streams.operand_bit, 0))
         self._fill()
@@ -177,7 +178,7 @@ class _Filling:
     def _check_room(self, position: int) -> None:
         """Raises unless there is a byte for each tensor that passes through."""
         here = self._touches.layer == position
-        passing = int(np.count_nonzero((self._reads + self._writes)[here]))
+        passing = int(np.count_nonzero(self._passing & here))
         if self._free[position] < passing:
             raise self._too_small(position, passing)
 
@@ -194,19 +195,19 @@ class _Filling:
         self.tilings[position] = tiling
         self._tiles[position] = tiling.buffer_bytes
         for number, indices in enumerate(operands.touches):
-            if not external[number]:
-                continue
-            whole = operands.bytes[number]
+            whole = operands.bytes[number] if external[number] else 0
             again = tiling.read_bytes[number] + tiling.write_bytes[number] - whole
-            if number == operands.weight:
+            if number == _OUTPUT:
+                (output,) = indices  # its partial sums move even where it lies inside itself
+                self._reads[output] += tiling.read_bytes[number]
+                self._writes[output] += tiling.write_bytes[number] - whole
+            elif not external[number]:
+                continue
+            elif number == operands.weight:
                 weights = np.flatnonzero(
                     (self._touches.layer == position) & self._touches.is_weight
                 )
                 self._reads[weights[0]] += again
-            elif number == _OUTPUT:
-                (output,) = indices
-                self._reads[output] += tiling.read_bytes[number]
-                self._writes[output] += tiling.write_bytes[number] - whole
             else:
                 self._reads[indices[0]] += again
 

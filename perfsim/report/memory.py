@@ -130,8 +130,8 @@ def _sentences(report: MemoryReport, record: dict[str, Any]) -> list[str]:
     )
     lines = [
         f"in use: at most {amount(record['peak_sram_bytes'], 'B')} of {amount(sram, 'B')}, at layer "
-        f"'{record['peak_layer']}'; addresses for {len(report.map.entries)} tensors and parts, with the weights that come "
-        f"in early, end at {peak:,} bytes, {proof}"
+        f"'{record['peak_layer']}'; addresses for {len(report.map.entries)} tensors and parts, early weights "
+        f"among them, end at {peak:,} bytes, {proof}"
     ]
     if record["decided_for_bytes"] < sram:
         lines.append(

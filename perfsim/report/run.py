@@ -40,6 +40,9 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
     }
+    if result.placement.gap is not None:
+        bound_bytes = result.placement.lower_bound_bytes
+        record["search"] = {"lower_bound_bytes": bound_bytes, "gap": result.placement.gap}
     return Sheet(record, "layers", result.columns, lambda width: _text(result, settings, width))
 
 
@@ -49,6 +52,14 @@ def policies(result: Result) -> dict[str, str]:
         "placement": result.placement_policy.name,
         "timing": result.timing_policy.name,
     }
+
+
+def search_text(result: Result) -> str:
+    """How good a plan is that was searched for: its lower bound and the gap; empty for policies that do not search."""
+    gap, bound_bytes = result.placement.gap, result.placement.lower_bound_bytes
+    if gap is None or bound_bytes is None:
+        return ""
+    return f"; no plan moves less than {amount(bound_bytes, 'B')} (gap {gap:.2%})"
 
 
 def machine_record(machine: Machine) -> dict[str, Any]:
@@ -76,6 +87,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
     heading = (
         f"{result.program.name} on {machine.name} ({machine_text(machine)}); "
         f"placement {used['placement']}, timing {used['timing']}{settings_text(settings)}"
+        f"{search_text(result)}"
     )
 
     def busy(seconds: float) -> str:

@@ -1,0 +1,70 @@
+"""Tables in CSV files: rows by column name with their line numbers, and errors that say where."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from perfsim.errors import InputError, InvalidValueError, ParseError, describe, unknown_name
+
+_DIGITS = re.compile(r"[0-9]{1,4000}")
+
+
+def read_rows(
+    text: str, file: str, needed: Sequence[str], optional: Sequence[str], *, row_is: str
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table with their line numbers, each a mapping from column to text without outer blanks.
+
+    The first row that is not empty names the columns, in any order. row_is: what a row stands for, for errors.
+    Raises ParseError and UnknownNameError with file and line.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
+    columns: list[str] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not columns:
+                columns = _columns([cell.strip() for cell in cells], needed, optional)
+                continue
+            if len(cells) != len(columns):
+                raise ParseError(
+                    "", found=f"{len(cells)} cells", expected=f"{len(columns)}, as in the header"
+                )
+            rows.append((reader.line_num, dict(zip(columns, map(str.strip, cells), strict=True))))
+    except csv.Error as error:
+        raise ParseError(f"not valid CSV: {error}").at(file=file, line=reader.line_num) from None
+    except InputError as error:
+        raise error.at(file=file, line=reader.line_num) from None
+    if not rows:
+        found = "a header and no rows" if columns else "an empty file"
+        raise ParseError("", found=found, expected=f"one row per {row_is}").at(file=file)
+    return rows
+
+
+def _columns(columns: list[str], needed: Sequence[str], optional: Sequence[str]) -> list[str]:
+    known = (*needed, *optional)
+    for column in columns:
+        if column not in known:
+            raise unknown_name("column", column, known)
+        if columns.count(column) > 1:
+            raise ParseError(f"the column '{column}' is repeated")
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        raise ParseError(
+            f"the column '{missing[0]}' is missing", expected=f"the columns {', '.join(needed)}"
+        )
+    return columns
+
+
+def whole_number(row: dict[str, str], column: str, least: int) -> int:
+    """The whole number in a cell of a row; raises InvalidValueError with the column."""
+    text = row[column]
+    if not _DIGITS.fullmatch(text) or int(text) < least:
+        raise InvalidValueError(
+            "", found=describe(text), expected=f"a whole number of at least {least}"
+        ).at(where=column)
+    return int(text)
