@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from memory_comparison import nvdla_table, stm32n6_table
+
 from perfsim import Result, bundled_networks, load_hardware, load_network, simulate
 from perfsim.report.catalog import network_record
 from perfsim.report.files import write_files
@@ -57,6 +59,8 @@ def main(folder: Path) -> None:
     )
     _write_run(reference / "mobilenet_printed", printed)
     _write_run(reference / "mobilenet", simulate(load_network("mobilenet"), machine))
+    _write_table(reference / "nvdla_dram.csv", *nvdla_table())
+    _write_table(reference / "stm32n6_ram.csv", *stm32n6_table())
 
 
 def models_index() -> str:
