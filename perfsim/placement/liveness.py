@@ -81,10 +81,11 @@ def reasons(
         sentences.append(f"{name} ({tensor.bytes:,} bytes), {where}: {reason}")
     tiling = placement.tilings.get(position)
     if tiling is not None:
-        loops = ", ".join(f"{loop}" for loop in tiling.order)
+        sizes = dict(tiling.tile)
+        loops = ", ".join(f"{loop} by {sizes[loop]}" for loop in tiling.order)
         sentences.append(
-            f"tiles: {tiling.tiles:,} of them in {tiling.buffer_bytes:,} bytes, loops from outer to inner: {loops}; "
-            f"{tiling.traffic_bytes:,} bytes move"
+            f"it does not fit, so it runs in {tiling.tiles:,} tiles, which take {tiling.buffer_bytes:,} bytes; loops "
+            f"from the outermost to the innermost: {loops}"
         )
     return sentences
 
