@@ -266,7 +266,7 @@ ATTRIBUTES = {
     ),
     "range to infinity": (
         model(
-            [node("Range", "a b a", "r"), node("Relu")],
+            [node("Range", "a b a", "r"), node("Add", "x r")],
             helper.make_tensor("a", FLOAT, [], [float("nan")]),
             helper.make_tensor("b", FLOAT, [], [float("inf")]),
         ),

@@ -15,6 +15,7 @@ from perfsim.frontends.onnx_constants import (
     constant_node,
     cut_sequences,
     known_result,
+    live,
     pass_on,
     shape_value,
 )
@@ -98,10 +99,10 @@ class Assembly:
                 else empty(shape, elem_type)  # there is only one value that it can have
             )
         self._outputs = [each.name for each in graph.output]
-        self._read = {each for node in graph.node for each in node.input} | set(self._outputs)
-        self._read.discard("")
-        pass_on(graph, set(self._outputs), self._read)
-        self._nodes = self._ordered(graph)
+        read = {each for node in graph.node for each in node.input if each}
+        pass_on(graph, set(self._outputs), read | set(self._outputs))
+        self._nodes = live(self._ordered(graph), self._outputs)
+        self._read = {each for node, _ in self._nodes for each in node.input} | set(self._outputs)
         self._patterns = Patterns([node for node, _ in self._nodes], self._outputs, self._values)
 
     def network(self, name: str, *, feature_map_bits: int, weight_bits: int, file: str) -> Network:
@@ -217,17 +218,20 @@ class Assembly:
             if not value.is_constant
         ]
         held = sum(value.params for value in values if value.is_constant)
-        if len(running) < len(values) or len(shapes) > 1 or held:
-            operator = holding(operator, tuple(v.shape for v in values), shapes, held)
         outputs: list[str] = []
         written: list[int] = []
+        shown: list[Shape] = []
         for name, shape, elem_type in zip(step.outputs, shapes, step.types, strict=False):
+            filled = elements(shape) > 0
             if name:
-                filled = elements(shape) > 0
                 self._values[name] = Value(shape, elem_type) if filled else empty(shape, elem_type)
-            if elements(shape):
-                outputs.append(name or f"{step.name}.output{len(outputs)}")
+            if filled and name and name in self._read:  # what nobody reads is not written
+                outputs.append(name)
                 written.append(elem_type)
+                shown.append(shape)
+        if len(running) < len(values) or len(shapes) > 1 or held:
+            operator = holding(operator, tuple(v.shape for v in values), shapes, held)
+            operator = replace(operator, shapes=tuple(shown))
         node = Node(step.name, operator, tuple(running), tuple(outputs))
         params = total(
             operator.work(tuple(v.shape for v in values if not v.is_constant), shapes).params
