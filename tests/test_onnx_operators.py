@@ -270,5 +270,13 @@ def test_attention_written_out_is_attention_whatever_way_the_keys_are_turned(rea
     at_once = helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 3, 1])
     found = read(nodes("kt", at_once), {**shapes, "k": [2, 6, 4, 8]}, ["y"], constants)
     assert layers(found) == [("transpose", 0, 0, 0, ((2, 4, 6, 8),)), attention]
+    heads_apart = [
+        helper.make_node("Transpose", ["k"], ["flat"], perm=[0, 2, 1]),
+        helper.make_node("Reshape", ["flat", "of_heads"], ["unscaled"]),
+        helper.make_node("Mul", ["unscaled", "scale"], ["kt"]),
+    ]
+    more = [*constants, held("of_heads", np.array([2, 4, 8, 6]))]
+    found = read(nodes("kt", *heads_apart), {**shapes, "k": [8, 6, 8]}, ["y"], more)
+    assert layers(found) == [attention]
     as_they_are = read(nodes("kt"), {**shapes, "kt": [2, 4, 8, 6]}, ["y"], constants)
     assert [op for op, *_ in layers(as_they_are)] == ["mul", "matmul", "add", "softmax", "matmul"]
