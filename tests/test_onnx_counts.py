@@ -162,6 +162,12 @@ def test_attention_of_4_axes(layers):
     assert found == [("attention", scores * (8 + 10), scores * 6, 0, ((2, 3, 4, 10),))]
 
 
+def test_a_soft_cap_of_the_scores_is_a_division_a_tanh_and_a_multiplication(layers):
+    shapes = {"q": [2, 3, 4, 8], "k": [2, 3, 6, 8], "v": [2, 3, 6, 10]}
+    found = layers([node("Attention", "q k v", "y", softcap=30.0)], opset=23, **shapes)
+    assert found[0][2] == times(2, 3, 4, 6) * (6 + 1 + 5 + 1)
+
+
 def test_attention_in_groups_with_a_mask(layers):
     """9 query heads share 3 of keys and values; a mask is an addition to each score."""
     found = layers(

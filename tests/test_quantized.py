@@ -358,3 +358,15 @@ def test_the_rows_of_a_shared_matrix_are_printed(read):
     network = read(model(nodes, {"x": [1, 5, 8]}, ["y"], [weight("w", 8, 8)]))
     assert [row[3] for row in rows(network)] == [64, 0]
     assert ints("i", 1).dims == [1]
+
+
+def test_a_quantised_constant_that_the_vector_unit_reads_is_dequantised_there(read):
+    """As an input would be: 2 operations for each of 8 elements beside the 40 of the product."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["c", "s", "z"], ["d"]),
+        helper.make_node("Mul", ["x", "d"], ["m"]),
+        helper.make_node("MatMul", ["m", "w"], ["y"]),
+    ]
+    held = [small("c", INT8, 1, 8), small("s", FLOAT, 0.5), small("z", INT8, 0)]
+    network = read(model(nodes, {"x": [1, 5, 8]}, ["y"], [*held, weight("w", 8, 8)]))
+    assert [total(each.vector_ops) for each in lower(network).layers] == [40 + 2 * 8, 0]

@@ -32,11 +32,11 @@ from perfsim.frontends.onnx_graph import (
 from perfsim.frontends.onnx_inference import Inference
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
-from perfsim.frontends.onnx_quantized import dequantized
+from perfsim.frontends.onnx_quantized import dequantized, dequantizing
 from perfsim.frontends.onnx_trained import untrained_names
 from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.frontends.onnx_weights import Weights, shown_source
-from perfsim.frontends.tensor_operators import Declared, holding
+from perfsim.frontends.tensor_operators import Declared, adding, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (
@@ -230,8 +230,10 @@ class Assembly:
                 written.append(elem_type)
                 shown.append(shape)
         if len(running) < len(values) or len(shapes) > 1 or held:
+            converts = operator.unit is Unit.VECTOR and not operator.selects
+            entering = dequantizing(each for each in values if each.is_constant) if converts else ()
             operator = holding(operator, tuple(v.shape for v in values), shapes, held)
-            operator = replace(operator, shapes=tuple(shown))
+            operator = replace(adding(operator, *entering), shapes=tuple(shown))
         node = Node(step.name, operator, tuple(running), tuple(outputs))
         params = total(
             operator.work(tuple(v.shape for v in values if not v.is_constant), shapes).params
