@@ -124,6 +124,18 @@ def test_bits_of_one_layer(load):
     assert sizes(program, layers["d"], "writes") == [4 * 64 * 2]
 
 
+@pytest.mark.parametrize(
+    "follower", ["relu: {}", "max_pool: {kernel: 1}", "reshape: {shape: [512]}"]
+)
+def test_what_only_selects_keeps_the_width(follower, load):
+    conv = "  - conv: {channels: 8, kernel: 3, precision: {feature_map: 4}}\n"
+    program, _ = made(load, conv + f"  - {follower}\n")
+    written = program.tensors[program.layers[-1].writes[0]]
+    assert (written.bits, written.bytes) == (4, 8 * 64 * 4 // 8)
+    program, _ = made(load, conv + "  - silu: {}\n")
+    assert program.tensors[program.layers[-1].writes[0]].bits == 16
+
+
 @pytest.mark.parametrize("bits", ["0", "65", "x"])
 def test_wrong_bits(load, bits):
     with pytest.raises(InvalidValueError, match="weight"):
@@ -370,3 +382,17 @@ def test_a_quantised_constant_that_the_vector_unit_reads_is_dequantised_there(re
     held = [small("c", INT8, 1, 8), small("s", FLOAT, 0.5), small("z", INT8, 0)]
     network = read(model(nodes, {"x": [1, 5, 8]}, ["y"], [*held, weight("w", 8, 8)]))
     assert [total(each.vector_ops) for each in lower(network).layers] == [40 + 2 * 8, 0]
+
+
+def test_a_run_says_at_how_many_bits_it_was_priced(perfsim_cli, write):
+    layers = """\
+  - conv: {channels: 4, kernel: 1, precision: {weight: 2}}
+  - quantize: {bits: 4}
+  - conv: {channels: 4, kernel: 1}
+"""
+    run = perfsim_cli("run", write("net.yaml", FILE + layers), "--hw", "1MB_1GBs_1TF")
+    shown = " ".join(run.out.split())
+    assert "; 4- and 16-bit feature maps, 2- and 8-bit weights DDR" in shown
+    alone = write("pool.yaml", "name: p\ninput: [4, 8, 8]\nlayers: [global_avg_pool: {}]\n")
+    run = perfsim_cli("run", alone, "--hw", "1MB_1GBs_1TF")
+    assert "0 parameters; 8-bit feature maps DDR" in " ".join(run.out.split())

@@ -134,8 +134,8 @@ def build_network(
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
 
-    feature_map_bits: bits per element of what a node writes, unless it says so itself, moves elements (they
-        keep their width; of several the widest) or quantises.
+    feature_map_bits: bits per element of what a node writes, unless it says so itself, moves or only chooses
+        elements (they keep their width; of several the widest) or quantises.
     outputs: tensors that are outputs although a node reads them; what no node reads is one anyway.
 
     Raises GraphError (empty network, unknown tensor, cycle) or ShapeError, naming the node.
@@ -180,7 +180,8 @@ def _bits(node: Node, tensors: Mapping[str, Tensor], feature_map_bits: int) -> i
     bits = node.operator.output_bits()
     if bits is not None:
         return bits
-    if node.inputs and node.operator.unit in (Unit.COPY, Unit.VIEW):
+    selects = node.operator.selects or node.operator.unit in (Unit.COPY, Unit.VIEW)
+    if node.inputs and selects:
         return max(tensors[name].bits for name in node.inputs)
     return feature_map_bits
 
