@@ -396,3 +396,13 @@ def test_a_run_says_at_how_many_bits_it_was_priced(perfsim_cli, write):
     alone = write("pool.yaml", "name: p\ninput: [4, 8, 8]\nlayers: [global_avg_pool: {}]\n")
     run = perfsim_cli("run", alone, "--hw", "1MB_1GBs_1TF")
     assert "0 parameters; 8-bit feature maps DDR" in " ".join(run.out.split())
+
+
+def test_explain_says_where_a_conversion_is_free(perfsim_cli, write):
+    layers = (
+        "  - quantize: {name: q}\n  - dequantize: {}\n  - conv: {name: c, channels: 4, kernel: 1}\n"
+    )
+    path = write("net.yaml", FILE + layers + "  - quantize: {}\n")
+    shown = perfsim_cli("explain", path, "--hw", "1MB_1GBs_1TF", "--layer", "c").out
+    assert "fused dequantize: free on the way in" in shown
+    assert "fused quantize: free on the matrix unit's way out" in shown

@@ -39,12 +39,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> N
         + ("; may be given several times, the first is the base" if many else ""),
     )
     add_settings(parser, "network's or (with hw.) the machine's file")
-    parser.add_argument(
-        "--allow-unpriced",
-        action="store_true",
-        help="let operators that perfsim does not know (ONNX) move their bytes and cost no compute; the result says "
-        "first how many there are",
-    )
+    add_allow_unpriced(parser)
 
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
@@ -52,6 +47,16 @@ def add_run_options(parser: argparse.ArgumentParser, *, many: bool = False) -> N
     for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS)):
         rules = "; ".join(f"{policy.name}: {policy.rule}" for policy in policies)
         parser.add_argument(option, metavar="NAME", help=f"instead of the machine's own. {rules}")
+
+
+def add_allow_unpriced(parser: argparse.ArgumentParser) -> None:
+    """The option --allow-unpriced."""
+    parser.add_argument(
+        "--allow-unpriced",
+        action="store_true",
+        help="let operators that perfsim does not know (ONNX) move their bytes and cost no compute; the result says "
+        "first how many there are",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser, of: str) -> None:

@@ -158,7 +158,8 @@ class Assembly:
                     tuple(each for each in node.output if each),
                 )
             )
-        return [(by_name[node.name], node.name) for node in execution_order(known, nodes)]
+        ordered = execution_order(known, nodes, read="tensor or initializer")
+        return [(by_name[node.name], node.name) for node in ordered]
 
     def _own_name(self, node: Any, position: int) -> str:
         name = node.name or next((each for each in node.output if each), "")
@@ -307,6 +308,12 @@ class Assembly:
                 expected="an operator of docs/onnx.md, or --allow-unpriced",
                 nearest=None if domain else nearest_known(step.op),
             )
+        for name, shape in zip(step.outputs, step.inferred, strict=True):
+            if name and shape is None:
+                raise ShapeError(
+                    f"the operator '{step.op}' is unknown, and so is the shape of its output '{name}'",
+                    expected="its shape among the value_info of the model",
+                )
         shapes = step.all_outputs()
         self._unpriced[step.op] += 1
         everything = tuple(range(len(step.inputs)))

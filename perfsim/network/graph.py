@@ -202,11 +202,15 @@ def _infer(node: Node, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         raise node.locate(error) from None
 
 
-def execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence[Node]:
+def execution_order(
+    inputs: Sequence[Tensor], nodes: Sequence[Node], *, read: str = "layer"
+) -> Sequence[Node]:
     """The nodes such that each reads what earlier ones wrote; as given wherever that is free.
 
     Nodes that are in order already, as most files have them, are returned as they are: this is what the
     lexicographical topological sort by position would give.
+
+    read: what nodes read, for messages.
     """
     written = {tensor.name for tensor in inputs}
     writers: dict[str, int] = {}  # tensor -> position of the node that writes it
@@ -226,7 +230,7 @@ def execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence
         for name in node.inputs:
             if name not in written:
                 near = nearest_name(name, written)
-                raise node.locate(GraphError(f"no layer is named '{name}'", nearest=near))
+                raise node.locate(GraphError(f"no {read} is named '{name}'", nearest=near))
     return nodes if in_order else _sorted_topologically(nodes, writers)
 
 
