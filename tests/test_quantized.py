@@ -10,6 +10,7 @@ from test_onnx import ints, model, rows, weight
 from perfsim import lower
 from perfsim.errors import InvalidValueError
 from perfsim.network.work import total
+from perfsim.program import Kind
 
 FILE = """\
 name: net
@@ -406,3 +407,36 @@ def test_explain_says_where_a_conversion_is_free(perfsim_cli, write):
     shown = perfsim_cli("explain", path, "--hw", "1MB_1GBs_1TF", "--layer", "c").out
     assert "fused dequantize: free on the way in" in shown
     assert "fused quantize: free on the matrix unit's way out" in shown
+
+
+@pytest.mark.parametrize(("kind", "wide"), [(TensorProto.FLOAT16, 2), (FLOAT, 4)])
+def test_a_last_cast_writes_its_own_width(kind, wide, read):
+    q = Qdq()
+    q.add("Cast", [q.add("Sigmoid", [q.pair("x")], "gate")], "y", to=kind)
+    made = model(q.nodes, {"x": [1, 8]}, ["y"], q.held)
+    made.graph.output[0].type.tensor_type.elem_type = kind
+    program = lower(read(made))
+    (output,) = (each for each in program.tensors if each.kind is Kind.OUTPUT)
+    assert output.bytes == 8 * wide
+
+
+def test_a_view_of_a_quantised_constant_keeps_its_bits(read):
+    """Reshaped to a shape that is known only when it runs, whose sizes the model declares."""
+    q = Qdq()
+    w = q.held_as("w", INT8, 4, 16)
+    q.add("Reshape", [w, "sizes"], "r")
+    q.add("MatMul", [q.pair("x"), "r"], "y")
+    made = model(q.nodes, {"x": [1, 8]}, ["y"], q.held)
+    made.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, [2]))
+    made.graph.value_info.append(helper.make_tensor_value_info("r", FLOAT, [8, 8]))
+    program = lower(read(made))
+    assert [each.bytes for each in program.tensors if each.kind is Kind.WEIGHT] == [64]
+
+
+def test_the_statistics_of_a_batch_norm_have_no_say_in_its_widths(read):
+    q = Qdq()
+    held = [q.held_as(name, INT8, 4) for name in ("scale", "shift")]
+    q.held += [small("mean", FLOAT, 1, 4), small("var", FLOAT, 1, 4)]
+    q.add("BatchNormalization", [q.pair("x"), *held, "mean", "var"], "y")
+    program = lower(read(model(q.nodes, {"x": [1, 4, 8]}, ["y"], q.held)))
+    assert [each.bytes for each in program.tensors if each.kind is Kind.WEIGHT] == [2 * 4]

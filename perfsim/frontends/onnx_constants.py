@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def known_result(
     array = None
     if data.array is not None:
         array = as_type(data.array.reshape(shapes[0]), step.types[0])
-    return [Value(shapes[0], step.types[0], True, array=array, params=data.params)]
+    return [replace(data, shape=shapes[0], elem_type=step.types[0], array=array)]
 
 
 def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:

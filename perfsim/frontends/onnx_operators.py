@@ -29,6 +29,7 @@ from perfsim.network.elementwise import (
 )
 from perfsim.network.matrix import Attention
 from perfsim.network.operator import Operator, Unit
+from perfsim.network.reduction import CumSum
 from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
@@ -170,6 +171,11 @@ def _filled(name: str, ops: int) -> Maker:
     return make
 
 
+def _cum_sum(step: Step) -> Made:
+    axis = step.scalar(1)
+    return Made(CumSum(0 if axis is None else int(axis)))  # the count is the same along every axis
+
+
 def _swish(step: Step) -> Made:
     if step.number("alpha", 1.0) == 1.0:
         return Made(Silu())
@@ -243,7 +249,7 @@ TABLE: Mapping[str, Maker] = {
     "Hardmax": _elementwise("hardmax", 2),  # max, compare
     "LpNormalization": _elementwise("lp_normalization", 3),  # power, sum, divide
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),
-    "CumSum": _elementwise("cum_sum", 1, 0),
+    "CumSum": _cum_sum,
     "CumProd": _elementwise("cum_prod", 1, 0),
     "Attention": _attention,
     "Einsum": _einsum,

@@ -65,6 +65,7 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
             given = chosen.precision.model_fields_set
             weights = Weights(
                 is_quantized=quantizes(model.graph),
+                outputs=[each.name for each in model.graph.output],
                 feature_map_bits=chosen.precision.feature_map if "feature_map" in given else None,
                 weight_bits=chosen.precision.weight if "weight" in given else None,
             )
