@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -141,11 +141,19 @@ def _translate(
 def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel]:
     for key in location:
         field = model.model_fields.get(str(key))
-        if field is not None and isinstance(field.annotation, type):
-            if not issubclass(field.annotation, BaseModel):
-                break
-            model = field.annotation
+        if field is None:
+            continue
+        inner = _models_in(field.annotation)
+        if not inner:
+            break
+        model = inner[0]
     return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field may hold: of ``Precision | None`` the one."""
+    choices = get_args(annotation) or (annotation,)
+    return [each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _keys_at(model: type[BaseModel], location: KeyPath) -> list[str]:

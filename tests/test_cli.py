@@ -480,3 +480,14 @@ def test_what_is_slow_to_import_is_imported_where_it_is_needed():
 
 def test_main_does_not_exit():
     assert main(["--version"]) == 0
+
+
+def test_models_says_what_was_set(perfsim_cli):
+    shown = perfsim_cli("models", "mobilenet_v1", "--set", "width=0.5").out
+    assert "; with width=0.5\n" in shown
+
+
+def test_check_applies_settings_to_files_of_their_kind(perfsim_cli):
+    run = perfsim_cli("check", "mobilenet_v1", "1MB_1GBs_1TF", "--set", "hw.sram=2MB")
+    assert (run.status, "2 MB SRAM" in run.out) == (0, True)
+    assert "width" in perfsim_cli("check", "mobilenet_v1", "--set", "width=-1").err

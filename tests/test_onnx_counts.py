@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from perfsim import load_network, lower
 from perfsim.network.work import total
+from perfsim.program import Kind
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
@@ -161,6 +162,12 @@ def test_attention_of_4_axes(layers):
     assert found == [("attention", scores * (8 + 10), scores * 6, 0, ((2, 3, 4, 10),))]
 
 
+def test_a_soft_cap_of_the_scores_is_a_division_a_tanh_and_a_multiplication(layers):
+    shapes = {"q": [2, 3, 4, 8], "k": [2, 3, 6, 8], "v": [2, 3, 6, 10]}
+    found = layers([node("Attention", "q k v", "y", softcap=30.0)], opset=23, **shapes)
+    assert found[0][2] == times(2, 3, 4, 6) * (6 + 1 + 5 + 1)
+
+
 def test_attention_in_groups_with_a_mask(layers):
     """9 query heads share 3 of keys and values; a mask is an addition to each score."""
     found = layers(
@@ -285,3 +292,35 @@ def test_gemm_of_weights_times_the_input_reads_the_input(layers):
     """(4, 8) times (8, 3): the constant has the parameters, and the input is no weight."""
     found = layers([node("Gemm", "w x", "y")], held("w", 4, 8), x=[8, 3])
     assert found == [("matmul", times(4, 8, 3), 0, 32, ((4, 3),))]
+
+
+def test_what_no_output_depends_on_is_neither_work_nor_an_output(read):
+    """A dead branch, also of an unknown operator, and those of several outputs that nobody reads."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Sigmoid", "c", "d"),
+        helper.make_node("Unknown", ["d"], ["e"], domain="some.where"),
+        node("Split", "c", "a b", axis=1),
+        node("TopK", "b k", "values places", axis=-1),
+    ]
+    weights = [held("w", 4, 3, 1, 1), helper.make_tensor("k", INT64, [1], [2])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", FLOAT, [1, 3, 5, 5])],
+        [helper.make_tensor_value_info("places", INT64, None)],
+        weights,
+    )
+    program = lower(read(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])))
+    found = [(each.op, each.output_shapes) for each in program.layers]
+    half, places = (1, 2, 5, 5), (1, 2, 5, 2)
+    assert found == [("conv", ((1, 4, 5, 5),)), ("split", (half,)), ("top_k", (places,))]
+    assert [each.name for each in program.tensors if each.kind is Kind.OUTPUT] == ["places"]
+
+
+def test_only_the_states_of_a_recurrent_layer_that_are_read_are_written(layers):
+    weights = [held("w", 1, 16, 5), held("r", 1, 16, 4)]
+    for outputs in (["y", "h"], ["", "h"]):
+        lstm = helper.make_node("LSTM", ["x", "w", "r"], outputs, hidden_size=4)
+        found = layers([lstm, node("Relu", "h", "z")], *weights, x=[7, 3, 5])
+        assert found[0][4] == ((1, 3, 4),)

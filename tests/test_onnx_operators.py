@@ -162,10 +162,40 @@ def test_recurrent_layers_in_both_layouts_and_with_the_last_state_alone(
         assert layers(network) == [(op.lower(), macs, operations, params, shapes)]
 
 
-def test_another_activation_of_a_recurrent_layer_is_refused(read):
-    node = helper.make_node("RNN", ["x", "w", "r"], ["y"], hidden_size=4, activations=["Relu"])
-    with pytest.raises(PerfsimError, match=r"Relu, expected Tanh"):
-        read([node], {"x": [7, 2, 5]}, ["y"], [weights("w", 1, 4, 5), weights("r", 1, 4, 4)])
+@pytest.mark.parametrize(
+    ("op", "gates", "attributes", "message"),
+    [
+        ("RNN", 1, {"activations": ["Relu"]}, "Relu, expected Tanh"),
+        ("GRU", 3, {"activations": ["Tanh", "Tanh"]}, "Tanh, Tanh, expected Sigmoid, Tanh"),
+        ("LSTM", 4, {"activations": ["Sigmoid", "Tanh", "Relu"]}, "Relu, expected Sigmoid, Tanh"),
+        ("LSTM", 4, {"input_forget": 1}, "input_forget 1"),
+    ],
+)
+def test_what_changes_the_gates_of_a_recurrent_layer_is_refused(
+    op, gates, attributes, message, read
+):
+    node = helper.make_node(op, ["x", "w", "r"], ["y"], hidden_size=4, **attributes)
+    held = [weights("w", 1, gates * 4, 5), weights("r", 1, gates * 4, 4)]
+    with pytest.raises(PerfsimError, match=message):
+        read([node], {"x": [7, 2, 5]}, ["y"], held)
+
+
+def test_peepholes_and_clip_of_an_lstm_are_priced(read):
+    """Each of 3 gates reads the state of each of 2 x 4 units: 3 x 2 operations and a number; 5 inputs are clipped."""
+    node = helper.make_node(
+        *("LSTM", ["x", "w", "r", "", "", "", "", "p"], ["y"]),
+        hidden_size=4,
+        direction="bidirectional",
+        clip=3.0,
+        activations=["sigmoid", "tanh", "tanh"] * 2,
+    )
+    held = [weights("w", 2, 16, 5), weights("r", 2, 16, 4)]
+    network = read([node], {"x": [7, 3, 5]}, ["y"], [*held, weights("p", 2, 12)])
+    states = 7 * 3 * 2 * 4
+    expected = (states * 4 * (5 + 4), states * (26 + 6 + 10), 2 * 16 * 9 + 2 * 12)
+    assert layers(network) == [("lstm", *expected, ((7, 2, 3, 4),))]
+    with pytest.raises(PerfsimError, match="peepholes of 2x11, expected 24 numbers"):
+        read([node], {"x": [7, 3, 5]}, ["y"], [*held, weights("p", 2, 11)])
 
 
 def test_padding_that_is_worked_out_from_the_shape(read):
@@ -270,5 +300,13 @@ def test_attention_written_out_is_attention_whatever_way_the_keys_are_turned(rea
     at_once = helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 3, 1])
     found = read(nodes("kt", at_once), {**shapes, "k": [2, 6, 4, 8]}, ["y"], constants)
     assert layers(found) == [("transpose", 0, 0, 0, ((2, 4, 6, 8),)), attention]
+    heads_apart = [
+        helper.make_node("Transpose", ["k"], ["flat"], perm=[0, 2, 1]),
+        helper.make_node("Reshape", ["flat", "of_heads"], ["unscaled"]),
+        helper.make_node("Mul", ["unscaled", "scale"], ["kt"]),
+    ]
+    more = [*constants, held("of_heads", np.array([2, 4, 8, 6]))]
+    found = read(nodes("kt", *heads_apart), {**shapes, "k": [8, 6, 8]}, ["y"], more)
+    assert layers(found) == [attention]
     as_they_are = read(nodes("kt"), {**shapes, "kt": [2, 4, 8, 6]}, ["y"], constants)
     assert [op for op, *_ in layers(as_they_are)] == ["mul", "matmul", "add", "softmax", "matmul"]

@@ -86,7 +86,7 @@ def nested_ifs(depth):
 
 
 BIG = 2**60
-EXTERNAL = "values that are known only when it runs"
+EXTERNAL = "in the file 'missing.data'"
 SCALES = helper.make_tensor("s", FLOAT, [4], [1.0, 1.0, float("nan"), 2.0])
 NOTHING = claimed("e", 0, raw=b"")
 
@@ -110,7 +110,7 @@ FILES = {
     "no outputs": (changed(conv(), lambda m: m.graph.ClearField("output")), ["no outputs"]),
     "no inputs": (
         changed(conv(), lambda m: m.graph.ClearField("input")),
-        ["Conv 'n'", "no layer is named 'x'"],
+        ["Conv 'n'", "no tensor or initializer is named 'x'"],
     ),
     "opset too new": (
         changed(conv(), lambda m: setattr(m.opset_import[0], "version", 2**40)),
@@ -210,7 +210,10 @@ SHAPES = {
         ["Add 'n'", "in a cycle: n -> n_2 -> n"],
     ),
     "reads itself": (model([node("Add", "x y")]), ["in a cycle: n -> n"]),
-    "dangling": (model([node("Add", "x xx")]), ["no layer is named 'xx'", "did you mean 'x'?"]),
+    "dangling": (
+        model([node("Add", "x xx")]),
+        ["no tensor or initializer is named 'xx'", "did you mean 'x'?"],
+    ),
     "a tensor written twice": (
         model([node("Relu"), node("Sigmoid")]),
         ["Sigmoid 'n_2'", "the name 'y' is used twice"],
@@ -266,7 +269,7 @@ ATTRIBUTES = {
     ),
     "range to infinity": (
         model(
-            [node("Range", "a b a", "r"), node("Relu")],
+            [node("Range", "a b a", "r"), node("Add", "x r")],
             helper.make_tensor("a", FLOAT, [], [float("nan")]),
             helper.make_tensor("b", FLOAT, [], [float("inf")]),
         ),
@@ -409,7 +412,7 @@ def test_a_library_that_is_not_installed_is_named(perfsim_cli, write, monkeypatc
     assert result.status == 2
     assert result.err == (
         f"error: {path}: reading an ONNX model needs the library onnx; "
-        "expected pip install 'perfsim[onnx]'\n"
+        "expected pip install 'perfsim[onnx]', or in a clone '.[onnx]'\n"
     )
 
 
@@ -467,3 +470,30 @@ def test_data_of_each_size_fill_their_shape(kind, bits, write):
                 load_network(path)
         else:
             assert load_network(path).nodes
+
+
+def test_an_unknown_operator_says_that_its_shape_must_be_declared(perfsim_cli, write):
+    made = model([helper.make_node("Own", ["x"], ["z"], name="n", domain="me"), node("Relu", "z")])
+    path = write("net.onnx", made.SerializeToString())
+    run = perfsim_cli("run", path, "--hw", "1MB_1GBs_1TF", "--allow-unpriced")
+    assert "'Own' is unknown, and so is the shape of its output 'z'" in run.err
+    assert "value_info" in run.err
+
+
+def test_a_misspelt_dimension_is_named_before_one_that_is_open(perfsim_cli, write):
+    path = write("net.onnx", model([node("Relu")], x=["N", 4]).SerializeToString())
+    for command in (["check", path], ["models", path], ["run", path, "--hw", "1MB_1GBs_1TF"]):
+        wrong = perfsim_cli(*command, "--set", "dim.n=2")
+        assert (wrong.status, wrong.out) == (2, "")
+        assert "no input of the model has a dimension 'n'" in wrong.err
+        assert "did you mean 'N'?" in wrong.err
+        assert "--set dim.N=N" in perfsim_cli(*command).err
+        assert perfsim_cli(*command, "--set", "dim.N=2").status == 0
+
+
+def test_check_and_models_take_what_their_errors_advise(perfsim_cli, write):
+    made = model([helper.make_node("Own", ["x"], ["y"], name="n", domain="me")], y=[1, 3, 8, 8])
+    path = write("net.onnx", made.SerializeToString())
+    for command in ("check", "models"):
+        assert "--allow-unpriced" in perfsim_cli(command, path).err
+        assert perfsim_cli(command, path, "--allow-unpriced").status == 0

@@ -10,6 +10,7 @@ from test_onnx import ints, model, rows, weight
 from perfsim import lower
 from perfsim.errors import InvalidValueError
 from perfsim.network.work import total
+from perfsim.program import Kind
 
 FILE = """\
 name: net
@@ -122,6 +123,18 @@ def test_bits_of_one_layer(load):
     assert sizes(program, layers["c"], "writes") == [8 * 64]
     assert sizes(program, layers["d"], "weights") == [(32 + 4) * 4 // 8]
     assert sizes(program, layers["d"], "writes") == [4 * 64 * 2]
+
+
+@pytest.mark.parametrize(
+    "follower", ["relu: {}", "max_pool: {kernel: 1}", "reshape: {shape: [512]}"]
+)
+def test_what_only_selects_keeps_the_width(follower, load):
+    conv = "  - conv: {channels: 8, kernel: 3, precision: {feature_map: 4}}\n"
+    program, _ = made(load, conv + f"  - {follower}\n")
+    written = program.tensors[program.layers[-1].writes[0]]
+    assert (written.bits, written.bytes) == (4, 8 * 64 * 4 // 8)
+    program, _ = made(load, conv + "  - silu: {}\n")
+    assert program.tensors[program.layers[-1].writes[0]].bits == 16
 
 
 @pytest.mark.parametrize("bits", ["0", "65", "x"])
@@ -358,3 +371,72 @@ def test_the_rows_of_a_shared_matrix_are_printed(read):
     network = read(model(nodes, {"x": [1, 5, 8]}, ["y"], [weight("w", 8, 8)]))
     assert [row[3] for row in rows(network)] == [64, 0]
     assert ints("i", 1).dims == [1]
+
+
+def test_a_quantised_constant_that_the_vector_unit_reads_is_dequantised_there(read):
+    """As an input would be: 2 operations for each of 8 elements beside the 40 of the product."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["c", "s", "z"], ["d"]),
+        helper.make_node("Mul", ["x", "d"], ["m"]),
+        helper.make_node("MatMul", ["m", "w"], ["y"]),
+    ]
+    held = [small("c", INT8, 1, 8), small("s", FLOAT, 0.5), small("z", INT8, 0)]
+    network = read(model(nodes, {"x": [1, 5, 8]}, ["y"], [*held, weight("w", 8, 8)]))
+    assert [total(each.vector_ops) for each in lower(network).layers] == [40 + 2 * 8, 0]
+
+
+def test_a_run_says_at_how_many_bits_it_was_priced(perfsim_cli, write):
+    layers = """\
+  - conv: {channels: 4, kernel: 1, precision: {weight: 2}}
+  - quantize: {bits: 4}
+  - conv: {channels: 4, kernel: 1}
+"""
+    run = perfsim_cli("run", write("net.yaml", FILE + layers), "--hw", "1MB_1GBs_1TF")
+    shown = " ".join(run.out.split())
+    assert "; 4- and 16-bit feature maps, 2- and 8-bit weights DDR" in shown
+    alone = write("pool.yaml", "name: p\ninput: [4, 8, 8]\nlayers: [global_avg_pool: {}]\n")
+    run = perfsim_cli("run", alone, "--hw", "1MB_1GBs_1TF")
+    assert "0 parameters; 8-bit feature maps DDR" in " ".join(run.out.split())
+
+
+def test_explain_says_where_a_conversion_is_free(perfsim_cli, write):
+    layers = (
+        "  - quantize: {name: q}\n  - dequantize: {}\n  - conv: {name: c, channels: 4, kernel: 1}\n"
+    )
+    path = write("net.yaml", FILE + layers + "  - quantize: {}\n")
+    shown = perfsim_cli("explain", path, "--hw", "1MB_1GBs_1TF", "--layer", "c").out
+    assert "fused dequantize: free on the way in" in shown
+    assert "fused quantize: free on the matrix unit's way out" in shown
+
+
+@pytest.mark.parametrize(("kind", "wide"), [(TensorProto.FLOAT16, 2), (FLOAT, 4)])
+def test_a_last_cast_writes_its_own_width(kind, wide, read):
+    q = Qdq()
+    q.add("Cast", [q.add("Sigmoid", [q.pair("x")], "gate")], "y", to=kind)
+    made = model(q.nodes, {"x": [1, 8]}, ["y"], q.held)
+    made.graph.output[0].type.tensor_type.elem_type = kind
+    program = lower(read(made))
+    (output,) = (each for each in program.tensors if each.kind is Kind.OUTPUT)
+    assert output.bytes == 8 * wide
+
+
+def test_a_view_of_a_quantised_constant_keeps_its_bits(read):
+    """Reshaped to a shape that is known only when it runs, whose sizes the model declares."""
+    q = Qdq()
+    w = q.held_as("w", INT8, 4, 16)
+    q.add("Reshape", [w, "sizes"], "r")
+    q.add("MatMul", [q.pair("x"), "r"], "y")
+    made = model(q.nodes, {"x": [1, 8]}, ["y"], q.held)
+    made.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, [2]))
+    made.graph.value_info.append(helper.make_tensor_value_info("r", FLOAT, [8, 8]))
+    program = lower(read(made))
+    assert [each.bytes for each in program.tensors if each.kind is Kind.WEIGHT] == [64]
+
+
+def test_the_statistics_of_a_batch_norm_have_no_say_in_its_widths(read):
+    q = Qdq()
+    held = [q.held_as(name, INT8, 4) for name in ("scale", "shift")]
+    q.held += [small("mean", FLOAT, 1, 4), small("var", FLOAT, 1, 4)]
+    q.add("BatchNormalization", [q.pair("x"), *held, "mean", "var"], "y")
+    program = lower(read(model(q.nodes, {"x": [1, 4, 8]}, ["y"], q.held)))
+    assert [each.bytes for each in program.tensors if each.kind is Kind.WEIGHT] == [2 * 4]

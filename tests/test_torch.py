@@ -410,6 +410,8 @@ class Does(nn.Module):
         (lambda x: x + torch.rand(4, 1, 1), "random numbers"),
         (lambda x: torch.add(x, x, out=torch.empty_like(x)), "writes into a tensor"),
         (nn.functional.dropout, "drops elements at inference"),
+        (lambda x: x[x > 0] * 2, "the shape of what aten.index.Tensor gives depends on data"),
+        (lambda x: x.nonzero(), "the shape of what aten.nonzero.default gives depends on data"),
         (lambda x: nn.functional.batch_norm(x, None, None, training=True), "statistics"),
         (
             lambda x: nn.functional.interpolate(x, (5, 5), mode="bilinear", antialias=True),
@@ -447,8 +449,24 @@ def test_wrong_modules_and_settings_are_one_error():
         perfsim.from_torch(torch.relu, [(1, 2)])
     with pytest.raises(perfsim.InputError, match="weight"):
         perfsim.from_torch(nn.Linear(2, 2), [(1, 2)], precision={"weights": 4})
+    for bits in (16, "8"):
+        with pytest.raises(perfsim.InvalidValueError, match="expected a mapping"):
+            perfsim.from_torch(nn.Linear(2, 2), [(1, 2)], precision=bits)
     with pytest.raises(perfsim.InputError, match="no layers"):
         perfsim.from_torch(nn.Identity(), [(1, 2)])
+
+
+def test_numbers_of_words_given_as_floats_are_pointed_to_a_tensor():
+    with pytest.raises(perfsim.InputError, match=r"torch\.zeros\(shape, dtype=torch\.int64"):
+        perfsim.from_torch(nn.Sequential(nn.Embedding(10, 4)), [(1, 6)])
+
+
+def test_a_failing_export_is_silent(capfd):
+    with pytest.raises(perfsim.InputError):
+        perfsim.from_torch(nn.Sequential(nn.Linear(4, 4)), [(1, 5)])
+    with pytest.raises(perfsim.InputError):
+        perfsim.from_torch(Does(lambda x: x if x.sum() > 0 else -x), [(1, 3, 8, 8)])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_pytorch_the_error_says_what_to_install(monkeypatch):

@@ -144,6 +144,10 @@ NETWORKS = {
         layers("flatten: {}", "conv: {channels: 4, kernel: 3}"),
         ["net.yaml:5", "1x192", "batch x channels x space"],
     ),
+    "unknown bits of a layer": (
+        layers("conv: {channels: 4, kernel: 3, precision: {weights: 4}}"),
+        ["net.yaml:4", "expected one of feature_map, weight; did you mean 'weight'?"],
+    ),
     "unknown input": (
         layers("conv: {name: stem, channels: 4, kernel: 3}", "relu: {inputs: [stm]}"),
         ["net.yaml:5", "no layer is named 'stm'", "did you mean 'stem'?"],

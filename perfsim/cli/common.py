@@ -42,12 +42,7 @@ def add_run_options(
         + ("; may be given several times, the first is the base" if many else ""),
     )
     add_settings(parser, "network's or (with hw.) the machine's file")
-    parser.add_argument(
-        "--allow-unpriced",
-        action="store_true",
-        help="let operators that perfsim does not know (ONNX) move their bytes and cost no compute; the result says "
-        "first how many there are",
-    )
+    add_allow_unpriced(parser)
 
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
@@ -68,6 +63,16 @@ def add_run_options(
         "--time-limit",
         metavar="TIME",
         help="how long --placement optimal may search for one network on one machine, such as 5s (default: 30s)",
+    )
+
+
+def add_allow_unpriced(parser: argparse.ArgumentParser) -> None:
+    """The option --allow-unpriced."""
+    parser.add_argument(
+        "--allow-unpriced",
+        action="store_true",
+        help="let operators that perfsim does not know (ONNX) move their bytes and cost no compute; the result says "
+        "first how many there are",
     )
 
 

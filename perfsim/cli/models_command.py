@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``perfsim models``."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="a network to show in full")
     common.add_settings(parser, "network's file")
+    common.add_allow_unpriced(parser)
     common.add_output_options(parser)
 
 
@@ -35,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
         sheet = networks_sheet(catalog.networks_index())
     else:
         common.check_outputs(arguments, [arguments.name], [])
-        network = load_network(arguments.name, **settings)
-        sheet = network_sheet(network, catalog.find_network(arguments.name))
+        network = load_network(arguments.name, allow_unpriced=arguments.allow_unpriced, **settings)
+        sheet = network_sheet(network, catalog.find_network(arguments.name), arguments.settings)
     common.give_out(sheet, arguments)
     return DONE

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from perfsim.errors import ShapeError
-from perfsim.frontends.tensor_operators import holding
+from perfsim.frontends.tensor_operators import Reshaped, holding
 from perfsim.network.elementwise import Softmax
 from perfsim.network.graph import Node
 from perfsim.network.layout import Transpose
@@ -95,10 +95,8 @@ class _Region:
         turned = self._turned(key, passed)
         if turned is None:
             return
-        key, swapped = turned
-        shapes = [self._shapes[each] for each in (query, key, value)]
-        if swapped:
-            shapes[1] = _swapped(shapes[1])
+        shapes = [self._shapes[query], _swapped(self._shapes[key]), self._shapes[value]]
+        key, writing_key = turned
         held = self._params(added) if added else 0
         if self._masks_are_computed and _is_one_mask(held, shapes[0], shapes[1]):
             held = 0
@@ -123,8 +121,9 @@ class _Region:
                 shared=added.shared,
             )
             self._adding[added.name] = node.name
-        if swapped:
-            self._turn(key)
+        if writing_key is not None:
+            self.nodes[writing_key.name] = writing_key
+            self._shapes[key] = shapes[1]
         for each in passed:
             self.nodes.pop(each.name, None)
         read = (query, key, value, *((mask,) if mask else ()))
@@ -189,36 +188,42 @@ class _Region:
         passed.append(node)
         return node.inputs[0]
 
-    def _turned(self, name: str, passed: list[Node]) -> tuple[str, bool] | None:
-        """(the key before its last two axes were exchanged; whether that is left to the transpose writing it)."""
+    def _turned(self, name: str, passed: list[Node]) -> tuple[str, Node | None] | None:
+        """(the key as it was before its last two axes were exchanged; the node that must be changed to write it)."""
         wanted = _swapped(self._shapes[name])
         found: list[Node] = []
-        is_turned = False
-        while True:
-            if is_turned and self._shapes[name] == wanted:
-                passed += found
-                return name, False
+        behind: list[Node] | None = None  # those from the exchange on
+        while behind is None or self._shapes[name] != wanted:
             node = self.nodes.get(self._writer.get(name, ""))
-            if node is None or self._readers[name] != 1 or len(node.inputs) != 1:
-                return None
-            before, after = self._shapes[node.inputs[0]], self._shapes[name]
-            if isinstance(node.operator, Transpose) and not is_turned:
+            if node is not None and (self._readers[name] != 1 or len(node.inputs) != 1):
+                node = None
+            if behind is None and node is not None and isinstance(node.operator, Transpose):
                 order = tuple(node.operator.order)
                 if order != _swapped(tuple(range(len(order)))):
-                    return None if found else (name, True)
-                is_turned = True
-            elif node.operator.unit is not Unit.VIEW or before[-2:] != after[-2:]:
-                return None
+                    turned = replace(node, operator=Transpose(_swapped(order)))
+                    return None if found else (name, turned)
+                behind = [*found, node]
+            elif node is None or not self._keeps_matrices(node):
+                return None if behind is None else self._viewed(behind, wanted, passed)
             found.append(node)
             name = node.inputs[0]
+        passed += found
+        return name, None
 
-    def _turn(self, name: str) -> None:
-        """Let the transpose that writes `name` leave the last two axes as the key has them."""
-        node = self.nodes[self._writer[name]]
-        if isinstance(node.operator, Transpose):
-            order = _swapped(tuple(node.operator.order))
-            self.nodes[node.name] = replace(node, operator=Transpose(order))
-            self._shapes[name] = _swapped(self._shapes[name])
+    def _viewed(
+        self, behind: list[Node], shape: Shape, passed: list[Node]
+    ) -> tuple[str, Node | None]:
+        """As `_turned`, of a key that has other leading axes before the exchange: a view behind it gives it these."""
+        view = next(each for each in behind if each.operator.unit is Unit.VIEW)
+        passed += [each for each in behind if each is not view]
+        return view.outputs[0], replace(
+            view, operator=Reshaped(shape), inputs=(behind[-1].inputs[0],)
+        )
+
+    def _keeps_matrices(self, node: Node) -> bool:
+        """Whether it is a view under which the last two axes stay."""
+        before, after = self._shapes[node.inputs[0]], self._shapes[node.outputs[0]]
+        return node.operator.unit is Unit.VIEW and before[-2:] == after[-2:]
 
     def _params(self, node: Node) -> int:
         read = tuple(self._shapes[each] for each in node.inputs)

@@ -89,7 +89,7 @@ def _kernel(step: Step, weights: Shape, axes: int) -> tuple[int, ...]:
     return _given(list(weights[2:]), axes, "a kernel")
 
 
-def _conv(data: int, weight: int, bias: int) -> Maker:
+def _conv(data: int, weight: int, bias: int | None) -> Maker:
     def make(step: Step) -> Made:
         channels, space = channels_and_space(step.shape(data))
         axes = len(space)
@@ -107,14 +107,14 @@ def _conv(data: int, weight: int, bias: int) -> Maker:
             "stride": _given(step.integers("strides"), axes, "strides"),
             "padding": _padding(step, axes),
             "dilation": _given(step.integers("dilations"), axes, "dilations"),
-            "bias": step.has_bias(bias),
+            "bias": bias is not None and step.has_bias(bias),
         }
         operator: Operator
         if groups > 1 and groups == channels:
             operator = DepthwiseConv(multiplier=weights[0] // channels, **sliding)
         else:
             operator = Conv(channels=weights[0], groups=groups, **sliding)
-        return _of_weights(step, operator, data, (weight, bias))
+        return _of_weights(step, operator, data, (weight,) if bias is None else (weight, bias))
 
     return make
 
@@ -235,7 +235,7 @@ def _batch_norm(step: Step) -> Made:
         raise InvalidValueError("", found="training mode", expected="a model for inference")
     for position in range(1, 5):
         step.value(position)
-    return Made(BatchNorm())
+    return Made(BatchNorm(), weights=(1, 2))  # the statistics are folded into both
 
 
 def _group_norm(step: Step) -> Made:
@@ -270,7 +270,7 @@ def _rms_norm(step: Step) -> Made:
 
 COMPUTE: Mapping[str, Maker] = {
     "Conv": _conv(0, 1, 2),
-    "ConvInteger": _conv(0, 1, 99),
+    "ConvInteger": _conv(0, 1, None),
     "QLinearConv": _conv(0, 3, 8),
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def known_result(
     array = None
     if data.array is not None:
         array = as_type(data.array.reshape(shapes[0]), step.types[0])
-    return [Value(shapes[0], step.types[0], True, array=array, params=data.params)]
+    return [replace(data, shape=shapes[0], elem_type=step.types[0], array=array)]
 
 
 def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:
@@ -59,6 +60,17 @@ def pass_on(graph: Any, outputs: set[str], read: set[str]) -> None:
     if source and len(kept) < len(graph.node):
         del graph.node[:]
         graph.node.extend(kept)
+
+
+def live(nodes: list[tuple[Any, str]], outputs: Iterable[str]) -> list[tuple[Any, str]]:
+    """Those of `nodes`, which stand in execution order, on which an output depends, or that name no outputs."""
+    read = set(outputs)
+    kept: list[tuple[Any, str]] = []
+    for node, label in reversed(nodes):
+        if not any(node.output) or not read.isdisjoint(node.output):
+            kept.append((node, label))
+            read.update(each for each in node.input if each)
+    return kept[::-1]
 
 
 def cut_sequences(graph: Any) -> None:

@@ -33,6 +33,7 @@ class Value:
         params: how many trained numbers a constant holds.
         bits: of each number of a constant, where it was quantised; else its type says.
         source: the initializer that it shows, if that is one of which several nodes may make use.
+        elsewhere: the initializer and the file that its value lies in, where that is not the model.
     """
 
     shape: Shape
@@ -43,6 +44,7 @@ class Value:
     params: int = 0
     bits: int | None = None
     source: str = ""
+    elsewhere: str = ""
 
     @property
     def is_filled(self) -> bool:
@@ -116,6 +118,13 @@ class Step:
     def output(self, position: int = 0) -> Shape:
         """The shape of an output as ONNX infers or declares it; raises ShapeError if it does not."""
         found = self.inferred[position] if position < len(self.inferred) else None
+        for value in self.inputs if found is None else ():
+            if value is not None and value.elsewhere and elements(value.shape) <= LARGEST_VALUE:
+                raise ShapeError(
+                    "the shape of its output depends on a constant whose value is not in the model",
+                    found=value.elsewhere,
+                    expected="small constants in the model itself",
+                )
         if found is None:
             raise ShapeError(
                 "the shape of its output depends on values that are known only when it runs, and the "
@@ -199,7 +208,10 @@ def constant(tensor: Any, *, is_trained: bool = True) -> Value:
     params = params_of(shape, tensor.data_type) if is_trained else 0
     if params and is_computed(_raw(tensor, shape) if array is None else array):
         params = 0
-    return Value(shape, tensor.data_type, True, array=array, params=params)
+    where = [each.value for each in tensor.external_data if each.key == "location"]
+    name, file = shortened(tensor.name), shortened("".join(where))
+    elsewhere = f"initializer '{name}' in the file '{file}'" if external else ""
+    return Value(shape, tensor.data_type, True, array=array, params=params, elsewhere=elsewhere)
 
 
 def _raw(tensor: Any, shape: Shape) -> Any:

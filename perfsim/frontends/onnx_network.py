@@ -15,6 +15,7 @@ from perfsim.frontends.onnx_constants import (
     constant_node,
     cut_sequences,
     known_result,
+    live,
     pass_on,
     shape_value,
 )
@@ -31,11 +32,11 @@ from perfsim.frontends.onnx_graph import (
 from perfsim.frontends.onnx_inference import Inference
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
-from perfsim.frontends.onnx_quantized import dequantized
+from perfsim.frontends.onnx_quantized import dequantized, dequantizing
 from perfsim.frontends.onnx_trained import untrained_names
 from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.frontends.onnx_weights import Weights, shown_source
-from perfsim.frontends.tensor_operators import Declared, holding
+from perfsim.frontends.tensor_operators import Declared, adding, holding
 from perfsim.network.graph import Network, Node, Tensor, build_network, execution_order
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.work import (
@@ -98,10 +99,10 @@ class Assembly:
                 else empty(shape, elem_type)  # there is only one value that it can have
             )
         self._outputs = [each.name for each in graph.output]
-        self._read = {each for node in graph.node for each in node.input} | set(self._outputs)
-        self._read.discard("")
-        pass_on(graph, set(self._outputs), self._read)
-        self._nodes = self._ordered(graph)
+        read = {each for node in graph.node for each in node.input if each}
+        pass_on(graph, set(self._outputs), read | set(self._outputs))
+        self._nodes = live(self._ordered(graph), self._outputs)
+        self._read = {each for node, _ in self._nodes for each in node.input} | set(self._outputs)
         self._patterns = Patterns([node for node, _ in self._nodes], self._outputs, self._values)
 
     def network(self, name: str, *, feature_map_bits: int, weight_bits: int, file: str) -> Network:
@@ -157,7 +158,8 @@ class Assembly:
                     tuple(each for each in node.output if each),
                 )
             )
-        return [(by_name[node.name], node.name) for node in execution_order(known, nodes)]
+        ordered = execution_order(known, nodes, read="tensor or initializer")
+        return [(by_name[node.name], node.name) for node in ordered]
 
     def _own_name(self, node: Any, position: int) -> str:
         name = node.name or next((each for each in node.output if each), "")
@@ -217,17 +219,22 @@ class Assembly:
             if not value.is_constant
         ]
         held = sum(value.params for value in values if value.is_constant)
-        if len(running) < len(values) or len(shapes) > 1 or held:
-            operator = holding(operator, tuple(v.shape for v in values), shapes, held)
         outputs: list[str] = []
         written: list[int] = []
+        shown: list[Shape] = []
         for name, shape, elem_type in zip(step.outputs, shapes, step.types, strict=False):
+            filled = elements(shape) > 0
             if name:
-                filled = elements(shape) > 0
                 self._values[name] = Value(shape, elem_type) if filled else empty(shape, elem_type)
-            if elements(shape):
-                outputs.append(name or f"{step.name}.output{len(outputs)}")
+            if filled and name and name in self._read:  # what nobody reads is not written
+                outputs.append(name)
                 written.append(elem_type)
+                shown.append(shape)
+        if len(running) < len(values) or len(shapes) > 1 or held:
+            converts = operator.unit is Unit.VECTOR and not operator.selects
+            entering = dequantizing(each for each in values if each.is_constant) if converts else ()
+            operator = holding(operator, tuple(v.shape for v in values), shapes, held)
+            operator = replace(adding(operator, *entering), shapes=tuple(shown))
         node = Node(step.name, operator, tuple(running), tuple(outputs))
         params = total(
             operator.work(tuple(v.shape for v in values if not v.is_constant), shapes).params
@@ -301,6 +308,12 @@ class Assembly:
                 expected="an operator of docs/onnx.md, or --allow-unpriced",
                 nearest=None if domain else nearest_known(step.op),
             )
+        for name, shape in zip(step.outputs, step.inferred, strict=True):
+            if name and shape is None:
+                raise ShapeError(
+                    f"the operator '{step.op}' is unknown, and so is the shape of its output '{name}'",
+                    expected="its shape among the value_info of the model",
+                )
         shapes = step.all_outputs()
         self._unpriced[step.op] += 1
         everything = tuple(range(len(step.inputs)))

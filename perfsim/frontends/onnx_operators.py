@@ -15,7 +15,7 @@ from perfsim.frontends.onnx_graph import DOMAINS, Step
 from perfsim.frontends.onnx_layout import LAYOUT, gathered
 from perfsim.frontends.onnx_quantized import CONTRIBUTED, DYNAMIC_OPS, QUANTIZED
 from perfsim.frontends.onnx_recurrent import RECURRENT
-from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, worked
+from perfsim.frontends.tensor_operators import Declared, Einsum, Elementwise, adding, worked
 from perfsim.network import arithmetic, elementwise
 from perfsim.network.elementwise import (
     HardTanh,
@@ -29,9 +29,11 @@ from perfsim.network.elementwise import (
 )
 from perfsim.network.matrix import Attention
 from perfsim.network.operator import Operator, Unit
+from perfsim.network.reduction import CumSum
 from perfsim.network.work import Product, Work, elements, per_element, shape_text
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
+_SOFTCAP_OPS = 7  # per score: divide, tanh (5), multiply
 
 
 def _all_inputs(operator: type[Operator]) -> Maker:
@@ -111,7 +113,11 @@ def _attention(step: Step) -> Made:
         inputs.append((inputs[0][-2], inputs[1][-2]))
     operator = Attention(heads, kv_heads, causal=bool(step.integer("is_causal", 0)))
     reads = tuple(position for position in range(len(step.inputs)) if step.has(position))
-    return Made(worked(operator, tuple(inputs), step.all_outputs()), reads)
+    made = worked(operator, tuple(inputs), step.all_outputs())
+    if step.number("softcap", 0.0):
+        scores = made.counts.vector_ops[0].factors[:-1]
+        made = adding(made, Product("softcap", (*scores, (_SOFTCAP_OPS, "operations each"))))
+    return Made(made, reads)
 
 
 def _einsum(step: Step) -> Made:
@@ -163,6 +169,11 @@ def _filled(name: str, ops: int) -> Maker:
         return Made(Declared(name, unit, (shape,), work), tuple(range(len(step.inputs))))
 
     return make
+
+
+def _cum_sum(step: Step) -> Made:
+    axis = step.scalar(1)
+    return Made(CumSum(0 if axis is None else int(axis)))  # the count is the same along every axis
 
 
 def _swish(step: Step) -> Made:
@@ -238,7 +249,7 @@ TABLE: Mapping[str, Maker] = {
     "Hardmax": _elementwise("hardmax", 2),  # max, compare
     "LpNormalization": _elementwise("lp_normalization", 3),  # power, sum, divide
     "MeanVarianceNormalization": _elementwise("mean_variance_normalization", 5),
-    "CumSum": _elementwise("cum_sum", 1, 0),
+    "CumSum": _cum_sum,
     "CumProd": _elementwise("cum_prod", 1, 0),
     "Attention": _attention,
     "Einsum": _einsum,

@@ -6,7 +6,7 @@ numbers as they are; on the vector unit each input is dequantised and the output
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from perfsim.errors import InvalidValueError, ShapeError
@@ -21,7 +21,7 @@ from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.pooling import GlobalAvgPool
 from perfsim.network.quantization import Dequantize, Quantize
-from perfsim.network.work import Product, Work, elements, shape_text
+from perfsim.network.work import Count, Product, Work, elements, shape_text
 
 DYNAMIC_OPS = (
     6  # per element that is quantised to the range that it has: min, max, and those of quantize
@@ -36,6 +36,14 @@ def dequantized(step: Step) -> Value:
     bits = data.bits or bits_of(data.elem_type)
     params = count if count > 1 else 0
     return Value(data.shape, kind, True, params=params, bits=bits, source=data.source)
+
+
+def dequantizing(constants: Iterable[Value]) -> Count:
+    """What the vector unit does to read those of `constants` that are quantised: as for any dequantised input."""
+    shapes = [each.shape for each in constants if each.bits and is_fraction(each.elem_type)]
+    return tuple(
+        product for shape in shapes for product in Dequantize().work((shape,), (shape,)).vector_ops
+    )
 
 
 def _quantize(step: Step) -> Made:

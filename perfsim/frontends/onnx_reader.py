@@ -53,7 +53,7 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
     except ImportError:
         raise MissingExtraError(
             "reading an ONNX model needs the library onnx",
-            expected="pip install 'perfsim[onnx]'",
+            expected="pip install 'perfsim[onnx]', or in a clone '.[onnx]'",
         ).at(file=file) from None
     from perfsim.frontends.onnx_network import Assembly
     from perfsim.frontends.onnx_weights import Weights, quantizes
@@ -65,6 +65,7 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
             given = chosen.precision.model_fields_set
             weights = Weights(
                 is_quantized=quantizes(model.graph),
+                outputs=[each.name for each in model.graph.output],
                 feature_map_bits=chosen.precision.feature_map if "feature_map" in given else None,
                 weight_bits=chosen.precision.weight if "weight" in given else None,
             )
@@ -174,8 +175,8 @@ def _bound_inputs(
     """(shape, element type) of each input that is no initializer; and the size of each dimension with a name."""
     held = {each.name for each in graph.initializer}
     held |= {each.values.name for each in graph.sparse_initializer}
+    _check_dims(graph, chosen, held)
     bound = dict(chosen.dim)
-    used: set[str] = set()
     inputs: dict[str, tuple[Shape, int]] = {}
     batch_used = False
     for each in graph.input:
@@ -196,7 +197,6 @@ def _bound_inputs(
             size, symbol = _size(dim)
             if size is None and symbol in bound:
                 size = bound[symbol]
-                used.add(symbol)
             elif axis == 0 and chosen.batch is not None and size in (None, chosen.batch):
                 size, batch_used = chosen.batch, True
                 if symbol:
@@ -209,7 +209,12 @@ def _bound_inputs(
                 ).at(where=f"input '{each.name}'")
             sizes.append(size)
         inputs[each.name] = (tuple(sizes), each.type.tensor_type.elem_type)
-    _check_used(graph, chosen, used, batch_used=batch_used)
+    if chosen.batch is not None and not batch_used:
+        raise InvalidValueError(
+            "the first axis of every input has a fixed size, so the batch cannot change",
+            found=f"batch {describe(chosen.batch)}",
+            expected="a model that was exported with an open batch",
+        ).at(where="batch")
     return inputs, bound
 
 
@@ -232,26 +237,14 @@ def _unbound(name: str, axis: int, symbol: str) -> InputError:
     )
 
 
-def _check_used(graph: Any, chosen: OnnxSettings, used: set[str], *, batch_used: bool) -> None:
-    """Raise for a setting that binds nothing."""
+def _check_dims(graph: Any, chosen: OnnxSettings, held: set[str]) -> None:
+    """Raise for a dimension of the settings that no input has which is not `held` by the model."""
+    shapes = [each.type.tensor_type.shape for each in graph.input if each.name not in held]
+    open_names = sorted({dim.dim_param for shape in shapes for dim in shape.dim if dim.dim_param})
     for name in chosen.dim:
-        if name not in used:
-            open_names = sorted(
-                {
-                    dim.dim_param
-                    for each in graph.input
-                    for dim in each.type.tensor_type.shape.dim
-                    if dim.dim_param
-                }
-            )
+        if name not in open_names:
             raise UnknownNameError(
                 f"no input of the model has a dimension '{name}'",
                 expected=f"one of {', '.join(open_names)}" if open_names else None,
                 nearest=nearest_name(name, open_names),
             ).at(where=f"dim.{name}")
-    if chosen.batch is not None and not batch_used:
-        raise InvalidValueError(
-            "the first axis of every input has a fixed size, so the batch cannot change",
-            found=f"batch {describe(chosen.batch)}",
-            expected="a model that was exported with an open batch",
-        ).at(where="batch")

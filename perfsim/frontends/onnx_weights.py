@@ -7,13 +7,17 @@ This holds for matrices and larger; vectors count in every node, since exporters
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from perfsim.errors import ShapeError
 from perfsim.frontends.onnx_compute import Made
 from perfsim.frontends.onnx_graph import Step, Value
 from perfsim.frontends.onnx_types import BOOL, bits_of, is_fraction
+from perfsim.frontends.tensor_operators import Declared
 from perfsim.network.graph import Node
+from perfsim.network.operator import Unit
 from perfsim.network.work import Shape, elements
 
 _QUANTIZING = ("uantizeLinear", "QLinear", "Integer", "QGemm", "DynamicQuantize", "MatMulNBits")
@@ -34,13 +38,20 @@ class Weights:
     In a model that quantises, every tensor has the width of its type, unless a setting gives one for fractions; in
     any other, settings alone decide.
 
+    outputs: of the graph.
     feature_map_bits, weight_bits: of fractions, where a setting gives them.
     """
 
     def __init__(
-        self, *, is_quantized: bool, feature_map_bits: int | None, weight_bits: int | None
+        self,
+        *,
+        is_quantized: bool,
+        outputs: Iterable[str],
+        feature_map_bits: int | None,
+        weight_bits: int | None,
     ) -> None:
         self._is_quantized = is_quantized
+        self._outputs = set(outputs)
         self._feature_map_bits = feature_map_bits
         self._weight_bits = weight_bits
         self._owner: dict[str, str] = {}  # initializer -> the node that counts it
@@ -71,22 +82,30 @@ class Weights:
 
         types: of what it writes.
         work_params: how many parameters its operator counts.
+
+        Raises ShapeError if some of the constants hold more numbers than these.
         """
-        constants = _counted(step, made)
+        constants = _counted(step, made) if work_params else []
         shared = []
-        for count, value in constants if work_params else ():
+        for count, value in constants:
             owner = self._owner.setdefault(value.source, node.name) if value.source else node.name
             if owner != node.name:
                 shared.append((owner, count))
-        if sum(count for _, count in shared) <= work_params:
-            node = replace(node, shared=tuple(shared))
+        _check_counts([count for _, count in shared], work_params)
+        node = replace(node, shared=tuple(shared))
         if not self._is_quantized:
             return node
         most, others = made.widths or self._widths(constants)
-        if sum(count for count, _ in others) > work_params:
-            others = ()
+        _check_counts([count for count, _ in others], work_params)
         bits = tuple(self.input_bits(kind) or 8 for kind in types)
+        if self._converts_output(node, step, bits):
+            node = replace(node, operator=Declared("cast", Unit.COPY, (step.shape(0),)))
         return replace(node, output_bits=bits, weight_bits=most, other_weights=others)
+
+    def _converts_output(self, node: Node, step: Step, bits: tuple[int, ...]) -> bool:
+        """Whether it is a Cast that writes an output of the graph at another width than it reads."""
+        is_last = step.op in ("Cast", "CastLike") and node.outputs[0] in self._outputs
+        return is_last and bits[0] != self.input_bits(step.value(0).elem_type)
 
     def _widths(
         self, constants: list[tuple[int, Value]]
@@ -102,6 +121,13 @@ class Weights:
             return None, ()
         most = max(counts, key=lambda bits: counts[bits])
         return most, tuple((count, bits) for bits, count in counts.items() if bits != most)
+
+
+def _check_counts(counts: list[int], params: int) -> None:
+    if sum(counts) > params:
+        raise ShapeError(
+            "the weights do not fit", found=f"{sum(counts)} numbers", expected=f"{params}"
+        )
 
 
 def shown_source(step: Step, shape: Shape) -> str:

@@ -73,6 +73,14 @@ def worked(inner: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...]
     return Declared(inner.name, inner.unit, shapes, work, (inner, inputs))
 
 
+def adding(made: Declared, *operations: Product, params: Count = ()) -> Declared:
+    """`made` with further vector operations and parameters."""
+    work = made.counts
+    more = (*work.vector_ops, *operations)
+    counts = Work(work.macs, more, (*work.params, *params), work.tied)
+    return Declared(made.name, made.unit, made.shapes, counts)
+
+
 def holding(
     operator: Operator, inputs: tuple[Shape, ...], shapes: tuple[Shape, ...], held: int
 ) -> Declared:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +14,11 @@ from typing import Any
 from perfsim.errors import GraphError, InvalidValueError, describe
 from perfsim.frontends.torch_layout import ALIASES, BLANKS
 from perfsim.network.work import Shape
+
+# What an input of indices must be given as, since a shape means floats.
+_WHOLE_NUMBERS = (
+    "numbers of words as a tensor: torch.zeros(shape, dtype=torch.int64, device='meta')"
+)
 
 
 def export(torch: Any, module: Any, inputs: Sequence[Any]) -> Any:
@@ -21,8 +29,7 @@ def export(torch: Any, module: Any, inputs: Sequence[Any]) -> Any:
     backend = torch.backends.mha
     fast = backend.get_fastpath_enabled()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, about what we do not use
+        with _silence():
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             bare = copy.deepcopy(module, dict(_without_memory(torch, module, mode))).eval()
             with mode:
@@ -33,11 +40,26 @@ def export(torch: Any, module: Any, inputs: Sequence[Any]) -> Any:
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        raise GraphError(f"PyTorch cannot export the module: {reason}").at(
-            where=type(module).__name__
-        ) from error
+        wants_numbers = "scalar types: Long" in reason
+        raise GraphError(
+            f"PyTorch cannot export the module: {reason}",
+            expected=_WHOLE_NUMBERS if wants_numbers else None,
+        ).at(where=type(module).__name__) from error
     finally:
         backend.set_fastpath_enabled(fast)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Without what the exporter says of its own: warnings about what we do not use, dumps of what failed."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _inlined(torch: Any, exported: Any) -> Any:
@@ -62,8 +84,7 @@ def _inlined(torch: Any, exported: Any) -> Any:
 
 def functional(exported: Any) -> Any:
     """`exported` where no operator writes into memory: each gives out a new tensor instead."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence():
         return exported.run_decompositions({})
 
 

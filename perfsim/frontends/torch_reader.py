@@ -64,7 +64,8 @@ def from_torch(
         raise MissingExtraError(
             "reading PyTorch modules needs torch: pip install 'perfsim[torch]'"
         ) from None
-    settings = {"name": name, "precision": None if precision is None else dict(precision)}
+    bits_given = dict(precision) if isinstance(precision, Mapping) else precision
+    settings = {"name": name, "precision": bits_given}
     given = {key: value for key, value in settings.items() if value is not None}
     chosen = validate(TableSettings, given, Document("from_torch", given, {}))
     if not isinstance(module, torch.nn.Module):
@@ -170,6 +171,7 @@ class _Reading:
         if node.target is operator.getitem:
             return self._item(node)
         op = operator_name(node).removesuffix("_")
+        self._check_sizes(node)
         call = self._bound(node, op)
         if isinstance(node.meta.get("val"), list | tuple):
             call.shapes = tuple(tuple(getattr(each, "shape", ())) for each in node.meta["val"])
@@ -192,6 +194,16 @@ class _Reading:
         _check_shape(call, value)
         self._check_parameters(call, [each for each in operands if isinstance(each, Constant)])
         return value
+
+    def _check_sizes(self, node: Any) -> None:
+        """Raises unless every size of what `node` gives is a number before the run."""
+        value = node.meta.get("val")
+        given = value if isinstance(value, list | tuple) else [value]
+        if any(not isinstance(size, int) for each in given for size in getattr(each, "shape", ())):
+            raise GraphError(
+                f"the shape of what {node.target} gives depends on data: it is known only when it runs",
+                expected="a module whose shapes follow from those of its inputs",
+            ).at(where=f"layer '{self._layer_name(node)}'")
 
     def _bound(self, node: Any, op: str) -> Call:
         """The call with its arguments by the names that its schema gives them."""

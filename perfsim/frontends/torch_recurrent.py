@@ -27,17 +27,16 @@ def recurrent(kind: Any, call: Call) -> Value:
     for index in range(number):
         inner = kind(shape[-1], bidirectional=call["bidirectional"], bias=call["has_biases"])
         (output,) = inner.output_shapes((last.shape,))
-        operator = tensor.Declared(
-            inner.name,
-            inner.unit,
-            (output, *(of_layer for _ in read)),
-            inner.work((last.shape,), (output,)),
-        )
+        sequence = (output,) if index < number - 1 or 0 in call.parts else ()
+        shapes = (*sequence, *(of_layer for _ in read))
+        work = inner.work((last.shape,), (output,))
+        operator = tensor.Declared(inner.name, inner.unit, shapes, work)
         given = features if index == 0 else ()
-        last, *ends = call.emit_all(operator if read or given else inner, last, *given)
-        kept.append(tuple(ends))
+        made = call.emit_all(operator if read or given else inner, last, *given)
+        last = made[0]
+        kept.append(made[len(sequence) :])
     written = last
-    if len(x.shape) == 2:
+    if len(x.shape) == 2 and 0 in call.parts:
         written = call.emit(tensor.Reshaped(last.shape[1:]), last)
 
     def state(part: int) -> Value:

@@ -154,8 +154,8 @@ def build_network(
 ) -> Network:
     """A network from nodes in any order: sorted for execution, with all shapes inferred.
 
-    feature_map_bits: bits per element of what a node writes, unless it says so itself, moves elements (they
-        keep their width; of several the widest) or quantises.
+    feature_map_bits: bits per element of what a node writes, unless it says so itself, moves or only chooses
+        elements (they keep their width; of several the widest) or quantises.
     outputs: tensors that are outputs although a node reads them; what no node reads is one anyway.
 
     Raises GraphError (empty network, unknown tensor, cycle) or ShapeError, naming the node.
@@ -200,7 +200,8 @@ def _bits(node: Node, tensors: Mapping[str, Tensor], feature_map_bits: int) -> i
     bits = node.operator.output_bits()
     if bits is not None:
         return bits
-    if node.inputs and node.operator.unit in (Unit.COPY, Unit.VIEW):
+    selects = node.operator.selects or node.operator.unit in (Unit.COPY, Unit.VIEW)
+    if node.inputs and selects:
         return max(tensors[name].bits for name in node.inputs)
     return feature_map_bits
 
@@ -221,11 +222,15 @@ def _infer(node: Node, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         raise node.locate(error) from None
 
 
-def execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence[Node]:
+def execution_order(
+    inputs: Sequence[Tensor], nodes: Sequence[Node], *, read: str = "layer"
+) -> Sequence[Node]:
     """The nodes such that each reads what earlier ones wrote; as given wherever that is free.
 
     Nodes that are in order already, as most files have them, are returned as they are: this is what the
     lexicographical topological sort by position would give.
+
+    read: what nodes read, for messages.
     """
     written = {tensor.name for tensor in inputs}
     writers: dict[str, int] = {}  # tensor -> position of the node that writes it
@@ -245,7 +250,7 @@ def execution_order(inputs: Sequence[Tensor], nodes: Sequence[Node]) -> Sequence
         for name in node.inputs:
             if name not in written:
                 near = nearest_name(name, written)
-                raise node.locate(GraphError(f"no layer is named '{name}'", nearest=near))
+                raise node.locate(GraphError(f"no {read} is named '{name}'", nearest=near))
     return nodes if in_order else _sorted_topologically(nodes, writers)
 
 

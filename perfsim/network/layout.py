@@ -173,8 +173,8 @@ class ChannelShuffle(Copy):
 class Embedding(Copy):
     """A row of a table for each element of the input, which numbers the rows.
 
-    Only the rows that are asked for are read, but which is known only when it runs: the layer's weights are the
-    whole table, and where they must come over the DDR bus, the whole table does.
+    Which rows are asked for is known only when it runs: the layer's weights are the whole table, and where they must
+    come over the DDR bus, the whole table does.
 
     Attributes:
         entries: rows of the table.

@@ -39,27 +39,26 @@ class _Recurrent(Operator):
                 found=f"an input of shape {shape_text(inputs[0])}",
                 expected="batch x tokens x features",
             )
-        return ((*inputs[0][:2], self.units * self._directions),)
+        return ((*inputs[0][:2], self.units * self.directions),)
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
         batch, tokens, features = inputs[0]
         steps = ((batch, "images"), (tokens, "tokens"))
         gates = (
-            (self._directions, "directions"),
+            (self.directions, "directions"),
             (self.gates, "gates"),
             (self.units, "units"),
         )
         from_input = (*gates, (features, "input features"))
         from_state = (*gates, (self.units, "units of the state"))
         biases = (Product("biases", ((2, "vectors"), *gates)),) if self.bias else ()
-        units = ((self._directions, "directions"), (self.units, "units"))
         operations = (self.ops_per_unit, "operations each")
         return Work(
             macs=(
                 Product("input product", (*steps, *from_input)),
                 Product("recurrent product", (*steps, *from_state)),
             ),
-            vector_ops=(Product("gates and state", (*steps, *units, operations)),),
+            vector_ops=(Product("gates and state", (*self.states(inputs[0]), operations)),),
             params=(
                 Product("input weights", from_input),
                 Product("recurrent weights", from_state),
@@ -71,10 +70,16 @@ class _Recurrent(Operator):
         from perfsim.network.nest import recurrence
 
         batch, tokens, features = inputs[0]
-        return recurrence(tokens, batch, features, self.units, self.gates, self._directions)
+        return recurrence(tokens, batch, features, self.units, self.gates, self.directions)
+
+    def states(self, shape: Shape) -> tuple[tuple[int, str], ...]:
+        """How many numbers the states of all steps have, as factors, for an input of this shape."""
+        steps = ((shape[0], "images"), (shape[1], "tokens"))
+        return (*steps, (self.directions, "directions"), (self.units, "units"))
 
     @property
-    def _directions(self) -> int:
+    def directions(self) -> int:
+        """How many layers read the tokens: each in its own direction."""
         return 2 if self.bidirectional else 1
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perfsim.hardware.machine import NUMBERS
 from perfsim.network.work import shape_text
 from perfsim.program import lower
-from perfsim.report.run import machine_text
+from perfsim.report.run import machine_text, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     COUNT_UNITS,
@@ -66,14 +66,15 @@ def networks_sheet(records: Mapping[str, Mapping[str, Any]]) -> Sheet:
     return Sheet({}, "networks", columns, text)
 
 
-def network_sheet(network: Network, path: Path) -> Sheet:
-    """One network in full: its layers with their exact counts."""
+def network_sheet(network: Network, path: Path, settings: Sequence[str] = ()) -> Sheet:
+    """One network in full: its layers with their exact counts; `settings` are what was changed ("width=0.5")."""
     columns = counts_table(lower(network))
     totals = {name: sum(columns[name]) for name in ("macs", "vector_ops", "params")}
     record = {
         "network": network.name,
         "description": network.description,
         "file": str(path),
+        "settings": list(settings),
         "totals": totals,
     }
 
@@ -86,6 +87,7 @@ def network_sheet(network: Network, path: Path) -> Sheet:
             return Column(head, [*texts(columns[name]), ""], keep, left=True)
 
         heading = f"{network.name}: {network.description}" if network.description else network.name
+        heading += settings_text(settings)
         body = table(
             [
                 Column("#", [*texts(columns["layer"]), ""]),

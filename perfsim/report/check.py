@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from perfsim import catalog
 from perfsim.document import read_document
@@ -16,6 +18,7 @@ from perfsim.network.graph import Network
 from perfsim.network.yaml_reader import read_network
 from perfsim.program import lower
 from perfsim.report.run import machine_text
+from perfsim.settings import apply_settings
 from perfsim.simulation import policies_of
 
 
@@ -26,14 +29,22 @@ class Checked(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def check(file: str | PathLike[str]) -> Checked:
+def check(
+    file: str | PathLike[str],
+    *,
+    allow_unpriced: bool = False,
+    network_settings: Mapping[str, Any] = MappingProxyType({}),
+    machine_settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Checked:
     """What the network or machine file holds; raises the InputError that a run with it would.
+
+    allow_unpriced: as in `load_network`. network_settings, machine_settings: keys of a file of that kind to replace.
 
     The error's `more` are further problems of the same file.
     """
     path = _find(file)
     if path.suffix.lower() not in catalog.MACHINE_SUFFIXES and not path.is_dir():
-        return _network(load_network(path))
+        return _network(load_network(path, allow_unpriced=allow_unpriced, **network_settings))
     document = read_document(path)
     as_network = len(document.value.keys() & NetworkFile.model_fields.keys())
     as_machine = len(document.value.keys() & HardwareProfile.model_fields.keys())
@@ -43,6 +54,7 @@ def check(file: str | PathLike[str]) -> Checked:
             found=f"the keys {', '.join(document.value)}",
             expected="'input' and 'layers', or 'sram', 'ddr_bandwidth', 'matrix' and 'vector'",
         ).at(file=str(path), line=1)
+    apply_settings(document, network_settings if as_network > as_machine else machine_settings)
     if as_network > as_machine:
         return _network(read_network(document))
     machine = read_machine(document)

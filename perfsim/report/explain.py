@@ -101,12 +101,21 @@ def _counts(layer: Layer) -> list[Row]:
         count = layer.tied
         rows.append(("counts", name, _products(count), _products_values(count), total(count)))
     for fused in layer.fused:
-        here = "free on the matrix unit's way out" if fused.is_free else "counted in vector_ops"
+        here = _where_free(layer, fused.op) if fused.is_free else "counted in vector_ops"
         cost = f"; by itself {OPERATORS[fused.op].cost}" if fused.op in OPERATORS else ""
         rows.append(("counts", f"fused {fused.op}", here + cost, "", ""))
     if layer.is_view:
         rows.append(("counts", layer.op, OPERATORS[layer.op].cost, "", ""))
     return rows
+
+
+def _where_free(layer: Layer, op: str) -> str:
+    """Why something fused costs nothing."""
+    if op in OPERATORS and OPERATORS[op].enters:
+        return "free on the way in"
+    if not layer.macs:
+        return "free: it undoes what is applied on the way in"
+    return "free on the matrix unit's way out"
 
 
 def _products(count: Count) -> str:

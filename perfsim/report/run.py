@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from perfsim.hardware.machine import NUMBERS
+from perfsim.program import Kind
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     BYTE_UNITS,
@@ -127,7 +128,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
         f"{busy(totals.vector_s)}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
-        f"{count(totals.params, 'parameters')}",
+        f"{count(totals.params, 'parameters')}{_widths(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
         f"{amount(totals.ddr_write_bytes, 'B')} written; SRAM: at most "
         f"{amount(totals.peak_sram_bytes, 'B')} of {amount(int(machine.sram_bytes), 'B')} in use"
@@ -151,6 +152,20 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         + "\n".join(wrapped(line, width) for line in summary)
         + "\n"
     )
+
+
+def _widths(program: Program) -> str:
+    """At how many bits the network was priced: ``; 8-bit feature maps, 4- and 8-bit weights``."""
+    weights = {each.bits for each in program.tensors if each.kind is Kind.WEIGHT}
+    maps = {each.bits for each in program.tensors if each.kind is not Kind.WEIGHT}
+    named = [("feature maps", sorted(maps)), ("weights", sorted(weights))]
+    return "; " + ", ".join(f"{_bits(bits)} {what}" for what, bits in named if bits)
+
+
+def _bits(widths: Sequence[int]) -> str:
+    """``8-bit``, ``8- and 32-bit``, ``4-, 8- and 32-bit``."""
+    *first, last = (f"{bits}-" for bits in widths)
+    return (f"{', '.join(first)} and " if first else "") + f"{last}bit"
 
 
 def _columns(columns: Columns, total_s: float) -> list[Column]:
