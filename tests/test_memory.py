@@ -84,6 +84,21 @@ def test_a_smaller_operand_is_not_written_over(load):
     assert {"a", "m"} in groups(network)
 
 
+def test_elements_of_another_width_are_not_written_over(load):
+    """4 values of 32 bits, stretched to 16 of 8 bits: as many bytes, but the first 4 go where the first value is."""
+    network = load(
+        "precision: {feature_map: 32}\ninput: [4, 2, 2]\nlayers:\n"
+        "  - conv: {name: c, channels: 4, kernel: 1}\n"
+        "  - global_avg_pool: {name: g}\n"
+        "  - add: {name: s, inputs: [g, c]}\n"
+        "  - quantize: {name: q, bits: 8}\n"
+        "  - conv: {name: d, channels: 1, kernel: 1}\n"
+    )
+    sizes = {tensor.name: tensor.bytes for tensor in lower(network).tensors}
+    assert sizes["g"] == sizes["q"] == 16
+    assert not groups(network)
+
+
 def test_parts_of_a_concatenation_lie_side_by_side(load):
     network = network_of(
         load,
@@ -196,6 +211,17 @@ def test_double_buffered_tiles_take_twice(load):
     assert (double == 2 * single).all()
 
 
+@pytest.mark.parametrize("policy", ["liveness", "pinned"])
+def test_explanations_know_of_double_buffers(load, policy):
+    """At `b` there are the 100 bytes of `a` and of `b`, and a tile for its one weight, or two."""
+    network = network_of(load, CONV % ("a", "input", 1), CONV % ("b", "a", 1), CONV % ("c", "b", 1))
+    program, chosen = lower(network), placement_policy(policy)
+    for doubled, threshold in ((False, 201), (True, 202)):
+        placement = chosen.place(program, 201, double_buffered=doubled)
+        reasons = " ".join(chosen.explain(program, placement, 1))
+        assert f"internal from {threshold:,} bytes" in reasons
+
+
 def test_too_little_memory_is_an_error(load):
     with pytest.raises(MemoryTooSmallError, match=r"smallest tiles of 'a'.*3 bytes or more"):
         simulate(network_of(load, CONV % ("a", "input", 1)), machine(2))
@@ -234,6 +260,32 @@ def test_a_policy_decides_again_when_addresses_do_not_fit():
     found = memory_map(placement_policy("liveness"), program, 1_500_000, alignment=400_000)
     assert found.placement.sram_bytes < 1_500_000
     assert all(entry.address + entry.bytes <= 1_500_000 for entry in found.entries)
+
+
+def test_addresses_are_found_where_alignment_takes_more_than_all_memory():
+    """Tiles of one layer at a time lie at address 0, whatever the alignment is."""
+    program = lower(load_network("squeezenet1_1"))
+    found = memory_map(placement_policy("liveness"), program, 3_000, alignment=100_000)
+    assert all(entry.address == 0 and entry.bytes <= 3_000 for entry in found.entries)
+
+
+def test_no_addresses_is_an_error_of_its_own(load):
+    """Three bytes hold three tiles of one byte, or a weight and two tiles; a second address there is none."""
+    program = lower(network_of(load, CONV % ("a", "input", 1)))
+    with pytest.raises(MemoryTooSmallError, match=r"multiples of 64 bytes.*found 3 bytes"):
+        memory_map(placement_policy("liveness"), program, 3, alignment=64)
+
+
+def test_spilled_for_want_of_addresses(perfsim_cli):
+    """Without alignment this much is enough for all, so more bytes are not what is missing."""
+    run = perfsim_cli(
+        *("memory", "squeezenet1_1", "--hw", "1MB_2GBs_2TF", "--placement", "liveness"),
+        *("--set", "hw.sram=983000 B", "--alignment", "4096"),
+    )
+    assert run.status == 0
+    words = " ".join(run.out.split())
+    assert "are spilled for want of addresses" in words
+    assert "bytes more SRAM" not in words
 
 
 def test_the_least_memory_for_a_traffic():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError
+from perfsim.errors import InvalidValueError, MemoryTooSmallError
 from perfsim.placement.address_buffers import make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
@@ -74,7 +74,16 @@ def memory_map(
     """
     decided_for = sram_bytes
     while True:
-        placement = policy.place(program, decided_for, double_buffered=double_buffered)
+        try:
+            placement = policy.place(program, decided_for, double_buffered=double_buffered)
+        except MemoryTooSmallError as error:
+            if decided_for == sram_bytes:
+                raise
+            raise MemoryTooSmallError(
+                f"no addresses at multiples of {alignment:,} bytes were found for any plan",
+                found=f"{sram_bytes:,} bytes of internal memory",
+                expected="more memory, or a smaller --alignment",
+            ) from error
         if placement.spans is None:
             raise InvalidValueError(
                 f"the placement '{policy.name}' keeps no plan of what lies where",
@@ -90,7 +99,8 @@ def memory_map(
                     for entry, address in zip(entries, plan.offsets, strict=True)
                 )
                 return MemoryMap(kept, placed, plan, alignment, sram_bytes)
-        decided_for -= max(1, plan.peak_bytes - sram_bytes)
+        # At most half at a time: alignment alone may put the peak further above than all that is decided for.
+        decided_for -= max(1, min(plan.peak_bytes - sram_bytes, decided_for // 2))
 
 
 def _without_prefetch(placement: Placement) -> Placement:

@@ -27,6 +27,7 @@ class Placement:
     Attributes:
         policy: the name of the policy that decided.
         sram_bytes: the internal memory that it was decided for.
+        double_buffered: whether every tile has a second buffer.
         internal: whether each touch's tensor is in internal memory, shape (touches,); the touches are
             those of `Touches`.
         moves: every transfer between internal and external memory.
@@ -44,6 +45,7 @@ class Placement:
 
     policy: str
     sram_bytes: int
+    double_buffered: bool
     internal: Flags
     moves: Moves
     sram_used_bytes: Counts

@@ -235,6 +235,7 @@ class _Filling:
         return Placement(
             policy=policy,
             sram_bytes=self._sram_bytes,
+            double_buffered=self._double_buffered,
             internal=resident,
             moves=moves,
             sram_used_bytes=self._sram_bytes - self._free + held + self._tiles,
