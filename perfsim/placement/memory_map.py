@@ -12,6 +12,7 @@ from perfsim.placement.address_buffers import make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.placement import Placement, PlacementPolicy, touches_of
+from perfsim.placement.plan import layer_before
 
 if TYPE_CHECKING:
     from perfsim.program import Program
@@ -158,7 +159,7 @@ def _feature_maps(program: Program, placement: Placement) -> list[Entry]:
 
 def _weights(program: Program, placement: Placement) -> list[Entry]:
     """Weights that lie there as a whole, those that come in early as a part of their own."""
-    touches = touches_of(program)
+    touches, before = touches_of(program), layer_before(program)
     found = []
     early = placement.prefetch_bytes.copy()
     internal = np.flatnonzero(touches.is_weight & placement.internal)
@@ -171,7 +172,9 @@ def _weights(program: Program, placement: Placement) -> list[Entry]:
         ahead = min(int(early[position]), tensor.bytes)
         early[position] -= ahead
         if ahead:
-            found.append(Entry(tensor.name, "prefetch", position, position + 1, 0, ahead))
+            found.append(
+                Entry(tensor.name, "prefetch", before[position] + 1, position + 1, 0, ahead)
+            )
         if tensor.bytes > ahead:
             rest = tensor.bytes - ahead
             found.append(Entry(tensor.name, "weight", position + 1, position + 1, 0, rest))
