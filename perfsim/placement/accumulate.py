@@ -53,6 +53,7 @@ class Accumulate:
         return Placement(
             policy=self.name,
             sram_bytes=sram_bytes,
+            double_buffered=False,
             internal=~(touches.is_write & spilled[touches.layer]),
             moves=moves,
             sram_used_bytes=np.array(walk.used_bytes, dtype=np.int64),

@@ -2,7 +2,7 @@
 
 A buffer is a run of bytes that holds one or more feature maps:
 
-- An element-wise operator writes over an input of the same size when nobody reads that input afterwards.
+- An element-wise operator writes over an input of as many elements of the same width when nobody reads it afterwards.
 - The inputs of a concatenation lie one behind the other in the buffer of its output, so that nothing is copied. This
   needs parts that are contiguous in the output (only axes of size 1 before the one that they are joined along).
   It reserves the whole buffer from the first part on, so it is done only where that does not raise the peak.
@@ -81,6 +81,18 @@ def buffers_joined(program: Program, joins: Iterable[int]) -> Buffers:
     return sharing.result()
 
 
+def may_write_over(program: Program, layer: Layer, index: int) -> bool:
+    """Whether `layer` works in place and each element of the tensor `index` lies where one of its output goes.
+
+    As many bytes are not enough: what is stretched and then quantised may have as many, and would be written over
+    before it is read.
+    """
+    if not layer.operator.works_in_place or len(layer.writes) != 1:
+        return False
+    read, output = program.tensors[index], program.tensors[layer.writes[0]]
+    return (read.elements, read.bits) == (output.elements, output.bits)
+
+
 class _Sharing:
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -103,7 +115,7 @@ class _Sharing:
             for position in joins:
                 self.join(position, live)
         for position, layer in enumerate(self._program.layers):
-            if layer.operator.works_in_place and len(layer.writes) == 1:
+            if not layer.is_view:
                 self._write_over(position, layer)
         return self.result()
 
@@ -189,13 +201,15 @@ class _Sharing:
         if own.members != [output]:
             return
         for index in layer.reads:
+            if not may_write_over(self._program, layer, index):
+                continue
             buffer = self._buffer[index]
             kinds = {self._program.tensors[each].kind for each in buffer.members}
             if sum(self._buffer[each] is buffer for each in dict.fromkeys(layer.reads)) > 1:
                 continue
             covers = self._offset[index] == 0 and self._program.tensors[index].bytes == buffer.bytes
             dies = kinds == {Kind.FEATURE_MAP} and buffer.last == position
-            if covers and dies and own.bytes == buffer.bytes:
+            if covers and dies:
                 buffer.members.append(output)
                 buffer.last = own.last
                 self._buffer[output] = buffer

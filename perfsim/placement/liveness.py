@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from perfsim.placement.buffers import buffers_of
-from perfsim.placement.eviction import Thresholds, thresholds_of, uses_of
+from perfsim.placement.eviction import thresholds_of, uses_of
 from perfsim.placement.placement import Flags, Placement, touches_of
 from perfsim.placement.plan import Choice, Spans, in_use, placement_of
 from perfsim.program import Kind, Program
@@ -43,13 +43,18 @@ class Liveness:
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""
-        return threshold_reasons(program, placement, position, thresholds_of(program))
+        return threshold_reasons(program, placement, position, pinned=False)
 
 
 def threshold_reasons(
-    program: Program, placement: Placement, position: int, thresholds: Thresholds
+    program: Program, placement: Placement, position: int, *, pinned: bool
 ) -> list[str]:
-    """A sentence for each tensor of the layer at `position`, with its threshold."""
+    """A sentence for each tensor of the layer at `position`, with its threshold.
+
+    pinned: whether weights may stay between inferences.
+    """
+    doubled = placement.double_buffered
+    thresholds = thresholds_of(program, double_buffered=doubled, pinned=pinned)
 
     def of_map(touch: int) -> str:
         buffer = buffers_of(program).of[touches_of(program).tensor[touch]]

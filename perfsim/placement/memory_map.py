@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError
+from perfsim.errors import InvalidValueError, MemoryTooSmallError
 from perfsim.placement.address_buffers import make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.placement import Placement, PlacementPolicy, touches_of
+from perfsim.placement.plan import layer_before
 
 if TYPE_CHECKING:
     from perfsim.program import Program
@@ -74,7 +75,16 @@ def memory_map(
     """
     decided_for = sram_bytes
     while True:
-        placement = policy.place(program, decided_for, double_buffered=double_buffered)
+        try:
+            placement = policy.place(program, decided_for, double_buffered=double_buffered)
+        except MemoryTooSmallError as error:
+            if decided_for == sram_bytes:
+                raise
+            raise MemoryTooSmallError(
+                f"no addresses at multiples of {alignment:,} bytes were found for any plan",
+                found=f"{sram_bytes:,} bytes of internal memory",
+                expected="more memory, or a smaller --alignment",
+            ) from error
         if placement.spans is None:
             raise InvalidValueError(
                 f"the placement '{policy.name}' keeps no plan of what lies where",
@@ -90,7 +100,8 @@ def memory_map(
                     for entry, address in zip(entries, plan.offsets, strict=True)
                 )
                 return MemoryMap(kept, placed, plan, alignment, sram_bytes)
-        decided_for -= max(1, plan.peak_bytes - sram_bytes)
+        # At most half at a time: alignment alone may put the peak further above than all that is decided for.
+        decided_for -= max(1, min(plan.peak_bytes - sram_bytes, decided_for // 2))
 
 
 def _without_prefetch(placement: Placement) -> Placement:
@@ -148,7 +159,7 @@ def _feature_maps(program: Program, placement: Placement) -> list[Entry]:
 
 def _weights(program: Program, placement: Placement) -> list[Entry]:
     """Weights that lie there as a whole, those that come in early as a part of their own."""
-    touches = touches_of(program)
+    touches, before = touches_of(program), layer_before(program)
     found = []
     early = placement.prefetch_bytes.copy()
     internal = np.flatnonzero(touches.is_weight & placement.internal)
@@ -161,7 +172,9 @@ def _weights(program: Program, placement: Placement) -> list[Entry]:
         ahead = min(int(early[position]), tensor.bytes)
         early[position] -= ahead
         if ahead:
-            found.append(Entry(tensor.name, "prefetch", position, position + 1, 0, ahead))
+            found.append(
+                Entry(tensor.name, "prefetch", before[position] + 1, position + 1, 0, ahead)
+            )
         if tensor.bytes > ahead:
             rest = tensor.bytes - ahead
             found.append(Entry(tensor.name, "weight", position + 1, position + 1, 0, rest))

@@ -1,4 +1,4 @@
-"""The order of the layers with the lowest peak of feature maps; see docs/model.md, "Order".
+"""The order of the layers with the lowest peak of feature maps; see docs/order.md.
 
 What counts are the bytes of feature maps that are live at any layer, `Buffers.live_bytes` with all buffers internal:
 with what works in place and with the concatenations that copy nothing. Of orders with the same peak the one with the

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perfsim.placement.buffers import Buffers, buffers_joined, buffers_of
+from perfsim.placement.buffers import Buffers, buffers_joined, buffers_of, may_write_over
 from perfsim.placement.order_search import Segment, Steps, lowest_peak, lowest_sum
 from perfsim.placement.placement import Counts
 from perfsim.program import Kind, Program
@@ -109,7 +109,7 @@ class _Ordering:
         written = sum(tensors[index].bytes for index in layer.writes)
         if layer.operator.joined_along() is not None:
             return max(sum(read), written)
-        overlaps = layer.operator.works_in_place and len(layer.writes) == 1 and written in read
+        overlaps = any(may_write_over(self._program, layer, index) for index in layer.reads)
         return sum(read) + (0 if overlaps else written)
 
 
@@ -268,7 +268,7 @@ def _written_over(
 ) -> tuple[int, list[int]]:
     """(bytes of the output, buffers that it may take over once nobody else needs them) of an element-wise layer."""
     layer = program.layers[position]
-    if not layer.operator.works_in_place or len(layer.writes) != 1 or layer.is_view:
+    if layer.is_view or len(layer.writes) != 1:
         return 0, []
     own = int(buffers.of[layer.writes[0]])
     if members[own] != 1:
@@ -279,7 +279,7 @@ def _written_over(
     for index in read:
         buffer = int(buffers.of[index])
         alone = sum(int(buffers.of[each]) == buffer for each in read) == 1
-        covers = buffers.offset[index] == 0 and program.tensors[index].bytes == size
-        if alone and covers and buffers.bytes[buffer] == size and buffer not in kept:
+        covers = buffers.offset[index] == 0 and buffers.bytes[buffer] == size
+        if alone and covers and buffer not in kept and may_write_over(program, layer, index):
             over.append(buffer)
     return size, over

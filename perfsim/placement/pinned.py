@@ -39,4 +39,4 @@ class Pinned:
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""
-        return threshold_reasons(program, placement, position, thresholds_of(program, pinned=True))
+        return threshold_reasons(program, placement, position, pinned=True)

@@ -27,6 +27,7 @@ class Placement:
     Attributes:
         policy: the name of the policy that decided.
         sram_bytes: the internal memory that it was decided for.
+        double_buffered: whether every tile has a second buffer.
         internal: whether each touch's tensor is in internal memory, shape (touches,); the touches are
             those of `Touches`.
         moves: every transfer between internal and external memory.
@@ -34,8 +35,8 @@ class Placement:
         ddr_read_bytes, ddr_write_bytes: the sums of the moves per layer, shape (layers,); of the first inference.
         kept_bytes: what later inferences read less, since it is there still, shape (layers,).
         tile_bytes: of `sram_used_bytes`, what tensors pass through that lie outside, shape (layers,).
-        prefetch_bytes: of the weights that a layer holds as a whole, what finds room while the layer before it runs,
-            shape (layers,).
+        prefetch_bytes: of the weights that a layer holds as a whole, what finds room while the layer before it runs
+            (the last that is no view), shape (layers,).
         pinned: whether each tensor is a weight that stays between inferences, shape (tensors,).
         spans: when feature maps lie in internal memory; None where the policy keeps no plan of it.
         tilings: how the layers run that do not move each operand just once, by position.
@@ -44,6 +45,7 @@ class Placement:
 
     policy: str
     sram_bytes: int
+    double_buffered: bool
     internal: Flags
     moves: Moves
     sram_used_bytes: Counts

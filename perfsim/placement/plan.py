@@ -235,6 +235,7 @@ class _Filling:
         return Placement(
             policy=policy,
             sram_bytes=self._sram_bytes,
+            double_buffered=self._double_buffered,
             internal=resident,
             moves=moves,
             sram_used_bytes=self._sram_bytes - self._free + held + self._tiles,
@@ -252,8 +253,21 @@ class _Filling:
         """Of the weights that a layer holds as a whole, how much can come in while the layer before runs."""
         spare = np.maximum(self._free - held - self._tiles, 0)
         prefetch = np.zeros_like(spare)
-        prefetch[1:] = np.minimum(held[1:], spare[:-1])
+        for position, before in enumerate(layer_before(self._program)):
+            if before >= 0:
+                prefetch[position] = min(held[position], spare[before:position].min())
         return np.asarray(prefetch)
+
+
+@per_object
+def layer_before(program: Program) -> list[int]:
+    """For each layer the position of the last one before it that is no view (a view takes no time); -1 for none."""
+    found, before = [], -1
+    for position, layer in enumerate(program.layers):
+        found.append(before)
+        if not layer.is_view:
+            before = position
+    return found
 
 
 _OUTPUT = 2  # the operand that a nest writes

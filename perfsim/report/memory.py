@@ -147,6 +147,11 @@ def _sentences(report: MemoryReport, record: dict[str, Any]) -> list[str]:
     enough = record["sram_bytes_without_spilling"]
     if not extra:
         lines.append(f"{moved}; nothing is spilled, nor would be from {enough:,} bytes of SRAM on")
+    elif enough is not None and enough <= sram:
+        lines.append(
+            f"{moved}; {amount(extra, 'B')} are spilled for want of addresses: {enough:,} bytes would do without "
+            f"fragmentation"
+        )
     elif enough is not None:
         lines.append(
             f"{moved}; {amount(extra, 'B')} are spilled: {enough - sram:,} bytes more SRAM ({amount(enough, 'B')}) "

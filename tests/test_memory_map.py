@@ -1,0 +1,72 @@
+"""Addresses for everything internal: no overlap, alignment, and what happens where fragmentation leaves no room."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfsim import load_network, lower
+from perfsim.errors import MemoryTooSmallError
+from perfsim.placement import placement_policy
+from perfsim.placement.memory_map import memory_map
+
+
+@pytest.mark.parametrize("policy", ["liveness", "pinned"])
+@pytest.mark.parametrize("name", ["mobilenet_v1", "squeezenet1_0", "resnet18"])
+@pytest.mark.parametrize("size", [20_000, 700_000, 3_000_000])
+@pytest.mark.parametrize("alignment", [1, 64])
+def test_addresses_do_not_overlap_and_fit(policy, name, size, alignment):
+    program = lower(load_network(name))
+    found = memory_map(placement_policy(policy), program, size, alignment=alignment)
+    for entry in found.entries:
+        assert entry.address >= 0
+        assert entry.address + entry.bytes <= size
+        assert entry.address % alignment == 0
+        assert 1 <= entry.layer_from <= entry.layer_to <= len(program.layers)
+    for index, a in enumerate(found.entries):
+        for b in found.entries[index + 1 :]:
+            together = a.layer_from <= b.layer_to and b.layer_from <= a.layer_to
+            apart = a.address + a.bytes <= b.address or b.address + b.bytes <= a.address
+            assert apart or not together
+    for position in range(len(program.layers)):
+        live = sum(
+            entry.bytes
+            for entry in found.entries
+            if entry.layer_from <= position + 1 <= entry.layer_to
+            and not (entry.kind == "prefetch" and position + 1 < entry.layer_to)
+        )
+        assert live == found.placement.sram_used_bytes[position]
+
+
+def test_a_policy_decides_again_when_addresses_do_not_fit():
+    """With addresses at multiples of 400,000 nothing but one buffer at a time fits."""
+    program = lower(load_network("squeezenet1_0"))
+    found = memory_map(placement_policy("liveness"), program, 1_500_000, alignment=400_000)
+    assert found.placement.sram_bytes < 1_500_000
+    assert all(entry.address + entry.bytes <= 1_500_000 for entry in found.entries)
+
+
+def test_addresses_are_found_where_alignment_takes_more_than_all_memory():
+    """Tiles of one layer at a time lie at address 0, whatever the alignment is."""
+    program = lower(load_network("squeezenet1_1"))
+    found = memory_map(placement_policy("liveness"), program, 3_000, alignment=100_000)
+    assert all(entry.address == 0 and entry.bytes <= 3_000 for entry in found.entries)
+
+
+def test_no_addresses_is_an_error_of_its_own(load):
+    """Three bytes hold three tiles of one byte, or a weight and two tiles; a second address there is none."""
+    layer = "conv: {name: a, channels: 1, kernel: 1, bias: false}"
+    program = lower(load(f"input: [1, 10, 10]\nlayers:\n  - {layer}\n"))
+    with pytest.raises(MemoryTooSmallError, match=r"multiples of 64 bytes.*found 3 bytes"):
+        memory_map(placement_policy("liveness"), program, 3, alignment=64)
+
+
+def test_spilled_for_want_of_addresses(perfsim_cli):
+    """Without alignment this much is enough for all, so more bytes are not what is missing."""
+    run = perfsim_cli(
+        *("memory", "squeezenet1_1", "--hw", "1MB_2GBs_2TF", "--placement", "liveness"),
+        *("--set", "hw.sram=983000 B", "--alignment", "4096"),
+    )
+    assert run.status == 0
+    words = " ".join(run.out.split())
+    assert "are spilled for want of addresses" in words
+    assert "bytes more SRAM" not in words
