@@ -291,3 +291,40 @@ def test_wrong_sizes(perfsim_cli, option, value):
 
 def test_double_buffering_from_a_file():
     assert load_hardware("1MB_2GBs_2TF", double_buffered=True).double_buffered
+
+
+def test_shared_memory_is_explained(load, perfsim_cli, write):
+    write(
+        "net.yaml",
+        "input: [1, 10, 10]\nlayers:\n"
+        + "".join(
+            f"  - {line}\n"
+            for line in (
+                CONV % ("a", "input", 1),
+                CONV % ("b", "a", 1),
+                "add: {name: s, inputs: [a, b]}",
+                CONV % ("c", "s", 1),
+                "concat: {name: k, inputs: [s, c]}",
+                CONV % ("d", "k", 1),
+            )
+        ),
+    )
+
+    def text(layer):
+        run = perfsim_cli("explain", "net.yaml", "--hw", "1MB_2GBs_2TF", "--layer", layer)
+        return " ".join(run.out.split())
+
+    assert "'s' is written over" not in text("s")  # it lies in the concatenation
+    assert "nothing is copied" in text("k")
+    assert "nothing is copied" not in text("d")
+    resnet = perfsim_cli(
+        "explain",
+        "resnet18",
+        "--hw",
+        "4MB_4GBs_4TF",
+        "--layer",
+        "layer1.1",
+        "--placement",
+        "liveness",
+    )
+    assert "is written over" in " ".join(resnet.out.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -24,6 +25,7 @@ class CpSatSearch:
             bound,
             0,
         )
+        self.node_limit = math.inf  # it counts none
         self._buffers = buffers
         self._unit = unit_bytes(buffers)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 
@@ -14,6 +15,7 @@ from perfsim.placement.placement import Counts
 
 _FIRST_STEPS = 400_000  # of the first restart, in plain Python; numba takes longer to load
 _RESTART_NODES = 10  # the unit of the later restarts' lengths, per buffer
+_AFFORDABLE_S = 10.0
 _STEPS_PER_S = 5e6  # of plain Python, a little less than it does
 _COMPILED_STEPS_PER_S = 1e8
 _NOISE = 0.1  # standard deviation by which they shuffle the ranks, as a share of all ranks
@@ -27,6 +29,7 @@ class ExactSearch:
         peak: its height [bytes].
         bound: no plan is lower [bytes].
         nodes: how many nodes were searched.
+        node_limit: after how many the search ends; infinite where the clock alone ends it.
     """
 
     def __init__(self, buffers: Buffers, offsets: Counts, bound: int) -> None:
@@ -37,6 +40,7 @@ class ExactSearch:
             bound,
             0,
         )
+        self.node_limit = math.inf
         self._buffers = buffers
         self._sections = Sections(buffers)
         self._ranks = _ranks(buffers)
@@ -47,7 +51,12 @@ class ExactSearch:
         self._random = random.Random(0)
 
     def is_affordable(self, seconds: float) -> bool:
-        """Whether one way down, a node for each buffer, can be expected to take less time than that."""
+        """Whether one way down, a node for each buffer, can be expected to take less time than that.
+
+        Where the clock does not count: less than `_AFFORDABLE_S` without numba.
+        """
+        if self.node_limit < math.inf:
+            return bool(len(self._buffers) * self._sections.pairs < _AFFORDABLE_S * _STEPS_PER_S)
         speed = _COMPILED_STEPS_PER_S if self._has_numba else _STEPS_PER_S
         return bool(len(self._buffers) * self._sections.pairs < seconds * speed)
 
@@ -56,7 +65,7 @@ class ExactSearch:
 
         Every fourth restart aims half-way between the peak and the capacity, so that what is found in vain is low.
         """
-        while self.bound <= capacity < self.peak and time.monotonic() < deadline_s:
+        while self.bound <= capacity < self.peak and self._goes_on(deadline_s):
             is_fourth = self._restarts % 4 == 3
             self._restart((capacity + self.peak) // 2 if is_fourth else capacity, deadline_s)
 
@@ -67,13 +76,16 @@ class ExactSearch:
         gap, then, while that fails, by half of that.
         """
         halvings, aims_low = 1, True
-        while self.peak > max(goal, self.bound) and time.monotonic() < deadline_s:
+        while self.peak > max(goal, self.bound) and self._goes_on(deadline_s):
             least, peak, unit = max(self.bound, goal), self.peak, self._sections.unit
             step = unit * max(1, (peak - least) // unit >> halvings)
             self._restart(least if aims_low else peak - step, deadline_s)
             if not aims_low:
                 halvings = 1 if self.peak < peak or step == unit else halvings + 1
             aims_low = not aims_low
+
+    def _goes_on(self, deadline_s: float) -> bool:
+        return self.nodes < self.node_limit and time.monotonic() < deadline_s
 
     def _restart(self, capacity: int, deadline_s: float) -> None:
         """One restart at `capacity`; takes over what it finds or rules out."""
@@ -91,8 +103,11 @@ class ExactSearch:
             run = compiled_search()
             if self._restarts == 1:
                 self._nodes_per_s = _COMPILED_STEPS_PER_S / pairs
-        left_s = max(0.0, deadline_s - start_s)
-        node_limit = min(node_limit, 1 + int(self._nodes_per_s * left_s))
+        if self.node_limit < math.inf:
+            node_limit = min(node_limit, int(self.node_limit) - self.nodes)
+        else:
+            left_s = max(0.0, deadline_s - start_s)
+            node_limit = min(node_limit, 1 + int(self._nodes_per_s * left_s))
         unit = self._sections.unit
         answer, offsets, nodes = self._sections.search(
             run, keys, self._weights[order], fit, capacity // unit, node_limit

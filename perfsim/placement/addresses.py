@@ -5,6 +5,7 @@ docs/addresses.md has the algorithm, its sources and what is guaranteed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class GroupSearch(Protocol):
     peak: int
     bound: int
     nodes: int
+    node_limit: float
 
     def is_affordable(self, seconds: float) -> bool: ...
 
@@ -98,6 +100,7 @@ def plan_addresses(
     *,
     search: str = "auto",
     time_limit_s: float = 60.0,
+    node_limit: int | None = None,
 ) -> AddressPlan:
     """Offsets for `buffers` within `capacity_bytes`, or as low as is found when None is given.
 
@@ -105,7 +108,10 @@ def plan_addresses(
     8
 
     search: one of SEARCHES. time_limit_s: after about so many seconds the best found is given out; the first greedy
-    order is always finished. That nothing fits is no error: `fits` is false, and `is_ruled_out` says whether it is
+    order is always finished. node_limit: where it is given, the exact search ends after so many nodes and nothing looks
+    at the clock, so that equal buffers have equal plans on every machine.
+
+    That nothing fits is no error: `fits` is false, and `is_ruled_out` says whether it is
     proven. Raises UnknownNameError for the search, InvalidValueError for a capacity that is negative or above 2^53,
     MissingExtraError.
     """
@@ -115,8 +121,12 @@ def plan_addresses(
             "", found=f"a capacity of {capacity_bytes} bytes", expected="from 0 to 2^53"
         )
     start_s = time.monotonic()
+    if node_limit is not None:
+        time_limit_s = math.inf
     greedy_s = time_limit_s * (1.0 if search == "greedy" else _GREEDY_SHARE)
-    planning = _Planning(buffers, capacity_bytes, start_s + greedy_s, start_s + time_limit_s)
+    planning = _Planning(
+        buffers, capacity_bytes, start_s + greedy_s, start_s + time_limit_s, node_limit
+    )
     planning.run(search)
     fault = verify(buffers, planning.offsets)
     if fault is not None:
@@ -136,10 +146,16 @@ class _Planning:
     """A plan in the making."""
 
     def __init__(
-        self, buffers: Buffers, capacity: int | None, greedy_until_s: float, deadline_s: float
+        self,
+        buffers: Buffers,
+        capacity: int | None,
+        greedy_until_s: float,
+        deadline_s: float,
+        node_limit: int | None,
     ) -> None:
         self._buffers, self._capacity = buffers, capacity
         self._greedy_until_s, self._deadline_s = greedy_until_s, deadline_s
+        self._node_limit = math.inf if node_limit is None else node_limit
         self.offsets = np.maximum(buffers.fixed, 0)  # where those without bytes lie
         self.bound = least_height(buffers)
         self.method, self.nodes = "greedy", 0
@@ -191,6 +207,7 @@ class _Planning:
         deadline_s = time.monotonic() + left_s
         road, make = _road(search)
         found = make(buffers, self.offsets[group], least_height(buffers))
+        found.node_limit = self._node_limit - self.nodes
         before = found.peak
         if found.is_affordable(left_s):
             if self._capacity is None:

@@ -84,6 +84,7 @@ def reasons(
             reason = "streamed in; the feature maps leave no room for all of them at once"
         name = "weights" if tensor.kind is Kind.WEIGHT else f"'{tensor.name}'"
         sentences.append(f"{name} ({tensor.bytes:,} bytes), {where}: {reason}")
+    sentences += _shared(program, position)
     tiling = placement.tilings.get(position)
     if tiling is not None:
         sizes = dict(tiling.tile)
@@ -93,6 +94,22 @@ def reasons(
             f"from the outermost to the innermost: {loops}"
         )
     return sentences
+
+
+def _shared(program: Program, position: int) -> list[str]:
+    """What the layer at `position` writes into memory that it shares."""
+    buffers, layer = buffers_of(program), program.layers[position]
+    if buffers.joined[position]:
+        return [
+            "its inputs lie one behind the other in the memory of its output: nothing is copied"
+        ]
+    return [
+        f"'{program.tensors[output].name}' is written over '{program.tensors[index].name}'"
+        for output in layer.writes
+        for index in dict.fromkeys(layer.reads)
+        if buffers.of[output] == buffers.of[index] >= 0 and index != output
+        if buffers.offset[output] == buffers.offset[index]
+    ]
 
 
 def whole_lives(program: Program, present: Flags, pinned: Flags | None = None) -> Choice:

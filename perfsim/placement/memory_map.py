@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsim.errors import InvalidValueError, MemoryTooSmallError
-from perfsim.placement.address_buffers import make_buffers
+from perfsim.placement.address_buffers import least_height, make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
+from perfsim.placement.eviction import thresholds_of
 from perfsim.placement.placement import Placement, PlacementPolicy, touches_of
 from perfsim.placement.plan import layer_before
 
 if TYPE_CHECKING:
     from perfsim.program import Program
 
-TIME_LIMIT_S = 1.0  # for the lowest peak; ten times that where the plan does not fit otherwise
+NODE_LIMIT = 4_000  # of the search for addresses: no clock, so that a map does not depend on the machine's speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def memory_map(
     """The placement of `program` under `policy` with addresses for everything that is internal.
 
     When the addresses do not fit, the weights' prefetch is given up first, and then the policy decides again for
-    less memory, until they do.
+    less memory, one threshold after another, until they do.
 
     Raises InvalidValueError for a policy that keeps no plan of its memory, MemoryTooSmallError.
     """
@@ -100,8 +101,15 @@ def memory_map(
                     for entry, address in zip(entries, plan.offsets, strict=True)
                 )
                 return MemoryMap(kept, placed, plan, alignment, sram_bytes)
-        # At most half at a time: alignment alone may put the peak further above than all that is decided for.
-        decided_for -= max(1, min(plan.peak_bytes - sram_bytes, decided_for // 2))
+        decided_for = _next_smaller(program, decided_for, double_buffered=double_buffered)
+
+
+def _next_smaller(program: Program, sram_bytes: int, *, double_buffered: bool) -> int:
+    """The next smaller memory for which a policy may decide otherwise; below all of them half as much."""
+    thresholds = thresholds_of(program, double_buffered=double_buffered, pinned=True)
+    sizes = np.concatenate([thresholds.buffers, thresholds.weights])
+    smaller = sizes[sizes < sram_bytes]
+    return int(smaller.max()) if smaller.size and smaller.max() > 0 else sram_bytes // 2
 
 
 def _without_prefetch(placement: Placement) -> Placement:
@@ -116,10 +124,11 @@ def _planned(entries: list[Entry], sram_bytes: int, alignment: int) -> AddressPl
         [entry.bytes for entry in entries],
         [alignment] * len(entries),
     )
-    lowest = plan_addresses(buffers, time_limit_s=TIME_LIMIT_S)
-    if lowest.peak_bytes > sram_bytes:
-        return plan_addresses(buffers, sram_bytes, time_limit_s=10 * TIME_LIMIT_S)
-    return replace(lowest, capacity_bytes=sram_bytes)
+    if least_height(buffers) <= sram_bytes:
+        lowest = plan_addresses(buffers, node_limit=NODE_LIMIT)
+        if lowest.peak_bytes <= sram_bytes:
+            return replace(lowest, capacity_bytes=sram_bytes)
+    return plan_addresses(buffers, sram_bytes, node_limit=NODE_LIMIT)
 
 
 def _entries(program: Program, placement: Placement) -> list[Entry]:

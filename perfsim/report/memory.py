@@ -89,8 +89,11 @@ def _record(report: MemoryReport) -> dict[str, Any]:
         ],
         "levels": [
             {"sram_bytes": size, "ddr_bytes": traffic}
-            for size, traffic in memory.levels(
-                report.policy, program, LEVELS, double_buffered=doubled
+            for size, traffic in sorted(
+                {
+                    **dict(memory.levels(report.policy, program, LEVELS, double_buffered=doubled)),
+                    placement.sram_bytes: moved,
+                }.items()
             )
         ],
         "occupancy": [
@@ -117,7 +120,7 @@ def _text(report: MemoryReport, record: dict[str, Any], width: int) -> str:
     if record["spilled"]:
         parts.append(_spilled_table(report, record, width))
     if len(record["levels"]) > 1:
-        parts.append(_levels_table(report, record, width))
+        parts.append(_levels_table(record, width))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -189,13 +192,12 @@ def _spilled_table(report: MemoryReport, record: dict[str, Any], width: int) -> 
     return body + (f"and {more} more\n" if more else "")
 
 
-def _levels_table(report: MemoryReport, record: dict[str, Any], width: int) -> str:
+def _levels_table(record: dict[str, Any], width: int) -> str:
     levels = record["levels"]
-    sram = int(report.machine.sram_bytes)
-    here = max((level["sram_bytes"] for level in levels if level["sram_bytes"] <= sram), default=-1)
+    here = record["decided_for_bytes"]
     return table(
         [
-            Column("SRAM from", [amount(level["sram_bytes"], "B") for level in levels]),
+            Column("with SRAM of", [amount(level["sram_bytes"], "B") for level in levels]),
             Column("bytes", texts([level["sram_bytes"] for level in levels]), keep=1),
             Column("DDR", [amount(level["ddr_bytes"], "B") for level in levels]),
             Column(
