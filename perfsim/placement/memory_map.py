@@ -18,7 +18,7 @@ from perfsim.placement.plan import layer_before
 if TYPE_CHECKING:
     from perfsim.program import Program
 
-NODE_LIMIT = 4_000  # of the search for addresses: no clock, so that a map does not depend on the machine's speed
+NODE_LIMIT = 12_000  # of the search for addresses: no clock, so that a map does not depend on the machine's speed
 
 
 @dataclass(frozen=True, slots=True)
