@@ -382,6 +382,67 @@ def test_the_biases_of_a_window_stand_where_the_paper_puts_them(load, tmp_path):
     np.testing.assert_allclose(found["a"], window_attention(given["input"], table), atol=1e-4)
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gru(x, weight, recurrent, bias):
+    """Cho et al., arXiv:1406.1078, as PyTorch defines it (n = tanh(W x + r (U h))); ONNX has z, r, n in this order."""
+    units = recurrent.shape[1]
+    of_x, of_h = bias[: 3 * units], bias[3 * units :]
+    state = np.zeros((len(x), units))
+    states = []
+    for token in x.swapaxes(0, 1):
+        z_x, r_x, n_x = np.split(token @ weight.T + of_x, 3, -1)
+        z_h, r_h, n_h = np.split(state @ recurrent.T + of_h, 3, -1)
+        z = sigmoid(z_x + z_h)
+        state = (1 - z) * np.tanh(n_x + sigmoid(r_x + r_h) * n_h) + z * state
+        states.append(state)
+    return np.stack(states, 1)
+
+
+def test_a_recurrent_layer_gives_image_by_image_and_both_directions_behind_each_other(
+    load, tmp_path
+):
+    path = tmp_path / "net.onnx"
+    layers = "gru: {name: g, units: 3, bidirectional: true}"
+    perfsim.export_onnx(network_of(on_tokens(layers), load), path)
+    model = onnx.load(path)
+    for (
+        each
+    ) in model.graph.initializer:  # the biases are small: ten times as much shows which is where
+        if each.name == "g.bias":
+            each.raw_data = (10 * numpy_helper.to_array(each)).tobytes()
+    onnx.save(model, path)
+    given, found = fed(path)
+    x = given["input"]
+    weights = [
+        weights_of(path)[f"g.{each}"] for each in ("input_weight", "recurrent_weight", "bias")
+    ]
+    forward, backward = (
+        gru(part, *(each[d] for each in weights)) for d, part in enumerate((x, x[:, ::-1]))
+    )
+    np.testing.assert_allclose(
+        found["g"], np.concatenate([forward, backward[:, ::-1]], -1), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind"),
+    [
+        ("reshape: {shape: [3, 2]}\n  - embedding: {entries: 7, features: 3}", "INT64"),
+        ("reshape: {shape: [3, 2]}\n  - dequantize: {}", "INT8"),
+        ("quantize: {}\n  - dequantize: {}", "FLOAT"),
+    ],
+)
+def test_inputs_have_the_type_that_their_reader_needs(layers, kind, load, tmp_path):
+    path = tmp_path / "net.onnx"
+    perfsim.export_onnx(network_of(Case(layers, "[6]"), load), path)
+    graph = onnx.load(path).graph
+    assert onnx.TensorProto.DataType.Name(graph.input[0].type.tensor_type.elem_type) == kind
+    assert "Cast" not in {each.op_type for each in graph.node}
+
+
 def test_same_pads_as_tensorflow_does(load, tmp_path):
     """Of 12 rows and a stride of 2 a kernel of 3 misses one, which comes behind; of 9 columns one on each side."""
     path = tmp_path / "net.onnx"
@@ -498,7 +559,7 @@ def test_what_cannot_be_written_is_one_error(arguments, words, perfsim_cli, tmp_
 
 
 def test_a_model_beyond_two_gibibytes_is_an_error_and_leaves_nothing(load, tmp_path):
-    network = load("name: wide\ninput: [40000]\nlayers:\n  - fully_connected: {units: 40000}\n")
+    network = load("name: wide\ninput: [24000]\nlayers:\n  - fully_connected: {units: 24000}\n")
     with pytest.raises(perfsim.CountError, match="network 'wide'"):
         perfsim.export_onnx(network, tmp_path / "net.onnx")
     assert [each.name for each in tmp_path.iterdir()] == ["net.yaml"]
