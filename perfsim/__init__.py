@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from perfsim.program import Program, lower
     from perfsim.report.check import check
     from perfsim.report.explain import explain
+    from perfsim.report.export import export_onnx
     from perfsim.report.files import write
     from perfsim.report.schema import schema
     from perfsim.result import Result, Totals
@@ -55,6 +56,7 @@ _HOMES = {
     "simulate_array": "perfsim.simulation",
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
+    "export_onnx": "perfsim.report.export",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
@@ -93,6 +95,7 @@ __all__ = [
     "simulate_array",
     "compare",
     "explain",
+    "export_onnx",
     "plan_addresses",
     "make_buffers",
     "write",

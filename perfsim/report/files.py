@@ -6,8 +6,9 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from perfsim.errors import OutputError, nearest_name
 from perfsim.report.sheet import Sheet, csv_text, json_text, parquet_bytes
@@ -22,20 +23,24 @@ WRITERS: dict[str, Callable[[Sheet], bytes]] = {
 }
 
 
-def check_outputs(outputs: Sequence[str], inputs: Iterable[Path] = ()) -> None:
+def check_outputs(
+    outputs: Sequence[str], inputs: Iterable[Path] = (), *, suffixes: Iterable[str] = WRITERS
+) -> None:
     """Raise OutputError for a file that could not be written, before any work is done.
 
     inputs: files that are read, which an output must not overwrite.
+    suffixes: of the formats that there are.
     """
+    known = list(suffixes)
     sources = [path.resolve() for path in inputs]
     for output in outputs:
         path = Path(output)
-        if path.suffix.lower() not in WRITERS:
+        if path.suffix.lower() not in known:
             raise OutputError(
                 "",
                 found=f"the suffix '{path.suffix}'",
-                expected=f"one of {', '.join(WRITERS)}",
-                nearest=nearest_name(path.suffix, WRITERS),
+                expected=f"one of {', '.join(known)}" if len(known) > 1 else known[0],
+                nearest=nearest_name(path.suffix, known),
             ).at(file=output)
         try:
             if path.is_dir():
@@ -64,19 +69,27 @@ def write(result: Result, *files: str) -> None:
 
 
 def write_files(sheet: Sheet, outputs: Sequence[str]) -> None:
-    """Write `sheet` to every output, its format by its suffix; raises OutputError.
+    """Write `sheet` to every output, its format by its suffix; raises OutputError."""
+    write_whole([(output, partial(_write_sheet, sheet, output)) for output in outputs])
+
+
+def _write_sheet(sheet: Sheet, output: str, file: BinaryIO) -> None:
+    file.write(WRITERS[Path(output).suffix.lower()](sheet))
+
+
+def write_whole(parts: Sequence[tuple[str, Callable[[BinaryIO], object]]]) -> None:
+    """Let each function write the file that it stands beside; raises OutputError.
 
     All are written beside their places first and then renamed, so that a failure leaves nothing half-written.
     """
     pending: list[tuple[str, str]] = []
     try:
-        for output in outputs:
+        for output, fill in parts:
             path = Path(output).resolve()  # a link stays one
-            data = WRITERS[path.suffix.lower()](sheet)
             handle, name = tempfile.mkstemp(prefix=".perfsim-", dir=path.parent)
             pending.append((name, output))
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                fill(file)
             Path(name).chmod(_usual_mode())
         for name, output in pending:
             Path(name).replace(Path(output).resolve())
