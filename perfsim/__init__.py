@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perfsim.accuracy import Accuracy, Validation, validate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         CountError,
@@ -55,6 +56,7 @@ _HOMES = {
     "simulate_array": "perfsim.simulation",
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
+    "validate": "perfsim.accuracy",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
@@ -71,6 +73,8 @@ _HOMES = {
     "Totals": "perfsim.result",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
+    "Validation": "perfsim.accuracy",
+    "Accuracy": "perfsim.accuracy",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -93,6 +97,7 @@ __all__ = [
     "simulate_array",
     "compare",
     "explain",
+    "validate",
     "plan_addresses",
     "make_buffers",
     "write",
@@ -109,6 +114,8 @@ __all__ = [
     "Totals",
     "Buffers",
     "AddressPlan",
+    "Validation",
+    "Accuracy",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -29,10 +29,8 @@ def add_network(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     )
 
 
-def add_run_options(
-    parser: argparse.ArgumentParser, *, many: bool = False, timing: bool = True
-) -> None:
-    """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
+def add_machine(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """The option --hw."""
     parser.add_argument(
         "--hw",
         metavar="PROFILE",
@@ -41,6 +39,13 @@ def add_run_options(
         help="a machine: a path (.yaml), or a name that 'perfsim hardware' lists"
         + ("; may be given several times, the first is the base" if many else ""),
     )
+
+
+def add_run_options(
+    parser: argparse.ArgumentParser, *, many: bool = False, timing: bool = True
+) -> None:
+    """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
+    add_machine(parser, many=many)
     add_settings(parser, "network's or (with hw.) the machine's file")
     parser.add_argument(
         "--allow-unpriced",
@@ -49,9 +54,6 @@ def add_run_options(
         "first how many there are",
     )
 
-    from perfsim.placement import PLACEMENTS
-    from perfsim.timing.kernel import TIMINGS
-
     parser.add_argument(
         "--order",
         choices=("given", "memory"),
@@ -59,6 +61,14 @@ def add_run_options(
         help="the order of the layers: as the file gives it (default), or chosen so that the fewest bytes of feature "
         "maps are live at any layer; the result says what that changes",
     )
+    add_policies(parser, timing=timing)
+
+
+def add_policies(parser: argparse.ArgumentParser, *, timing: bool = True) -> None:
+    """The options --placement, --time-limit and, with `timing`, --timing."""
+    from perfsim.placement import PLACEMENTS
+    from perfsim.timing.kernel import TIMINGS
+
     for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS if timing else ())):
         if not policies:
             continue
@@ -248,6 +258,16 @@ def seconds(text: str, option: str) -> float:
 
     try:
         return parse_seconds(text)
+    except InputError as error:
+        raise error.at(file=option) from None
+
+
+def share(text: str, option: str) -> float:
+    """The value of an option that is a percentage, as a fraction."""
+    from perfsim.hardware.units import parse_share
+
+    try:
+        return parse_share(text)
     except InputError as error:
         raise error.at(file=option) from None
 
