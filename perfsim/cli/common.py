@@ -46,7 +46,11 @@ def add_run_options(
 ) -> None:
     """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
     add_machine(parser, many=many)
-    add_settings(parser, "network's or (with hw.) the machine's file")
+    add_settings(
+        parser,
+        "network's or (with hw.) the machine's file",
+        "width=0.5, precision.weight=4, hw.ddr_bandwidth=4GB/s",
+    )
     parser.add_argument(
         "--allow-unpriced",
         action="store_true",
@@ -81,7 +85,9 @@ def add_policies(parser: argparse.ArgumentParser, *, timing: bool = True) -> Non
     )
 
 
-def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, of: str, examples: str = "width=0.5, precision.weight=4"
+) -> None:
     """The option --set."""
     parser.add_argument(
         "--set",
@@ -89,8 +95,7 @@ def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
         action="append",
         default=[],
         dest="settings",
-        help=f"change one value of the {of} for this run: width=0.5, precision.weight=4"
-        + (", hw.ddr_bandwidth=4GB/s" if "hw." in of else ""),
+        help=f"change one value of the {of} for this run: {examples}",
     )
 
 

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``perfsim validate``."""
     parser.add_argument("file", metavar="MEASUREMENTS", help="a CSV file of measured latencies")
     common.add_machine(parser)
-    common.add_settings(parser, "machine's file (keys begin with hw.)")
+    common.add_settings(parser, "machine's file", "hw.ddr_bandwidth=4GB/s")
     common.add_policies(parser)
     common.add_output_options(parser)
     parser.add_argument(
