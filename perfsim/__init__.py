@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perfsim.accuracy import Accuracy, Validation, validate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         CountError,
@@ -57,6 +58,7 @@ _HOMES = {
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
+    "validate": "perfsim.accuracy",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
@@ -73,6 +75,8 @@ _HOMES = {
     "Totals": "perfsim.result",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
+    "Validation": "perfsim.accuracy",
+    "Accuracy": "perfsim.accuracy",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -96,6 +100,7 @@ __all__ = [
     "compare",
     "explain",
     "export_onnx",
+    "validate",
     "plan_addresses",
     "make_buffers",
     "write",
@@ -112,6 +117,8 @@ __all__ = [
     "Totals",
     "Buffers",
     "AddressPlan",
+    "Validation",
+    "Accuracy",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -7,17 +7,31 @@ import io
 import re
 from collections.abc import Sequence
 
-from perfsim.errors import InputError, InvalidValueError, ParseError, describe, unknown_name
+from perfsim.errors import (
+    InputError,
+    InvalidValueError,
+    ParseError,
+    describe,
+    nearest_name,
+    unknown_name,
+)
 
 _DIGITS = re.compile(r"[0-9]{1,4000}")
 
 
 def read_rows(
-    text: str, file: str, needed: Sequence[str], optional: Sequence[str], *, row_is: str
+    text: str,
+    file: str,
+    needed: Sequence[str],
+    optional: Sequence[str],
+    *,
+    row_is: str,
+    further: bool = False,
 ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table with their line numbers, each a mapping from column to text without outer blanks.
 
     The first row that is not empty names the columns, in any order. row_is: what a row stands for, for errors.
+    further: whether there may be columns of other names, unless they look like a known one that is not there.
     Raises ParseError and UnknownNameError with file and line.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -28,7 +42,7 @@ def read_rows(
             if not any(cell.strip() for cell in cells):
                 continue
             if not columns:
-                columns = _columns([cell.strip() for cell in cells], needed, optional)
+                columns = _columns([cell.strip() for cell in cells], needed, optional, further)
                 continue
             if len(cells) != len(columns):
                 raise ParseError(
@@ -45,19 +59,29 @@ def read_rows(
     return rows
 
 
-def _columns(columns: list[str], needed: Sequence[str], optional: Sequence[str]) -> list[str]:
+def _columns(
+    columns: list[str], needed: Sequence[str], optional: Sequence[str], further: bool
+) -> list[str]:
     known = (*needed, *optional)
+    absent = [column for column in needed if column not in columns]
+    unused = [column for column in optional if column not in columns]
     for column in columns:
-        if column not in known:
+        if column not in known and (
+            not further or not column or _is_slip(column, absent) or _is_slip(column, unused, 0.85)
+        ):
             raise unknown_name("column", column, known)
         if columns.count(column) > 1:
             raise ParseError(f"the column '{column}' is repeated")
-    missing = [column for column in needed if column not in columns]
-    if missing:
+    if absent:
         raise ParseError(
-            f"the column '{missing[0]}' is missing", expected=f"the columns {', '.join(needed)}"
+            f"the column '{absent[0]}' is missing", expected=f"the columns {', '.join(needed)}"
         )
     return columns
+
+
+def _is_slip(column: str, missing: Sequence[str], cutoff: float = 0.6) -> bool:
+    """Whether an unknown column stands where one of the missing ones should: they are that much alike."""
+    return nearest_name(column, missing, cutoff=cutoff) is not None
 
 
 def whole_number(row: dict[str, str], column: str, least: int) -> int:

@@ -129,9 +129,16 @@ def unknown_name(
 
 
 def nearest_name(
-    name: str, candidates: Iterable[str], also: Mapping[str, str] | None = None
+    name: str,
+    candidates: Iterable[str],
+    also: Mapping[str, str] | None = None,
+    *,
+    cutoff: float = 0.6,
 ) -> str | None:
-    """The candidate that `name` most likely was meant to be, or None when none is near."""
+    """The candidate that `name` most likely was meant to be, or None when none is near.
+
+    cutoff: how alike they must be at least, from 0 to 1 (difflib's ratio).
+    """
     import difflib
 
     known = list(candidates)
@@ -139,7 +146,7 @@ def nearest_name(
     by_folded = {other.casefold(): mine for other, mine in others if mine in known}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
-    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[matches[0]] if matches else None
 
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "perfsim"
 # From the top down; a module may import from its own level and from those below it.
 LEVELS = (
     ("cli", "__main__"),
-    ("report",),
+    ("report", "accuracy"),
     ("simulation",),
     ("result",),
     ("timing", "placement"),
@@ -23,7 +23,7 @@ LEVELS = (
     ("frontends",),
     ("hardware.profile", "network"),
     ("hardware",),
-    ("settings", "validation", "catalog"),
+    ("settings", "validation", "catalog", "measurements"),
     ("document",),
     ("csv_table",),
     ("errors", "garbage", "per_object", "__init__"),
@@ -52,7 +52,7 @@ HOMES = {
     },
     "yaml": {"document"},
     "networkx": {"network.graph"},
-    "pandas": {"result", "simulation", "report.explain"},
+    "pandas": {"result", "simulation", "report.explain", "accuracy"},
     "pyarrow": {"report.sheet"},
     "numba": {"placement.address_sections"},
     "ortools": {"placement.address_cp_sat"},

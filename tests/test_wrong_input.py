@@ -584,3 +584,11 @@ def test_a_slice_of_an_axis_of_any_size_has_a_shape():
     assert Slice(axis=1, start=-3, stop=-1).output_shapes(((1, 10**22),)) == ((1, 2),)
     with pytest.raises(ShapeError, match="nothing is left"):
         Slice(axis=1, start=5, stop=2).output_shapes(((1, 10**22),))
+
+
+@pytest.mark.parametrize("key", ["file", "allow_unpriced", "hw.file", "self"])
+def test_settings_that_are_names_of_arguments(perfsim_cli, key):
+    run = perfsim_cli("run", "mobilenet", "--hw", "1MB_1GBs_1TF", "--set", f"{key}=3")
+    assert run.status == 2
+    assert run.err.count("\n") == 1
+    assert f"--set {key}=3" in run.err

@@ -25,6 +25,7 @@ COMMANDS = {
     "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
     "plan": "addresses for buffers, so that none that live at the same time overlap",
     "export": "a network as an ONNX model with random weights",
+    "validate": "predictions beside measurements: the error of each, their mean, the rank correlation",
     "models": "the bundled networks; with a name, that one in full",
     "hardware": "the bundled machines; with a name, that one in full",
     "schema": "the JSON schema of the file format of networks or machines",
@@ -33,7 +34,7 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export")
+_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export", "validate")
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -160,6 +161,6 @@ def _help() -> str:
         *(f"  {name:<10}{what}" for name, what in COMMANDS.items()),
         "",
         "'perfsim COMMAND --help' says more. Exit status: 0 done, 1 a limit that was set does not",
-        "hold (--max-time, --capacity), 2 wrong input or usage.",
+        "hold (--max-time, --capacity, --max-error), 2 wrong input or usage.",
     ]
     return "\n".join(lines) + "\n"

@@ -29,10 +29,8 @@ def add_network(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     )
 
 
-def add_run_options(
-    parser: argparse.ArgumentParser, *, many: bool = False, timing: bool = True
-) -> None:
-    """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
+def add_machine(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """The option --hw."""
     parser.add_argument(
         "--hw",
         metavar="PROFILE",
@@ -41,11 +39,19 @@ def add_run_options(
         help="a machine: a path (.yaml), or a name that 'perfsim hardware' lists"
         + ("; may be given several times, the first is the base" if many else ""),
     )
-    add_settings(parser, "network's or (with hw.) the machine's file")
-    add_allow_unpriced(parser)
 
-    from perfsim.placement import PLACEMENTS
-    from perfsim.timing.kernel import TIMINGS
+
+def add_run_options(
+    parser: argparse.ArgumentParser, *, many: bool = False, timing: bool = True
+) -> None:
+    """The options of a simulation: machine, settings, policies; without `timing` that of memory alone."""
+    add_machine(parser, many=many)
+    add_settings(
+        parser,
+        "network's or (with hw.) the machine's file",
+        "width=0.5, precision.weight=4, hw.ddr_bandwidth=4GB/s",
+    )
+    add_allow_unpriced(parser)
 
     parser.add_argument(
         "--order",
@@ -54,6 +60,14 @@ def add_run_options(
         help="the order of the layers: as the file gives it (default), or chosen so that the fewest bytes of feature "
         "maps are live at any layer; the result says what that changes",
     )
+    add_policies(parser, timing=timing)
+
+
+def add_policies(parser: argparse.ArgumentParser, *, timing: bool = True) -> None:
+    """The options --placement, --time-limit and, with `timing`, --timing."""
+    from perfsim.placement import PLACEMENTS
+    from perfsim.timing.kernel import TIMINGS
+
     for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS if timing else ())):
         if not policies:
             continue
@@ -76,7 +90,9 @@ def add_allow_unpriced(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, of: str, examples: str = "width=0.5, precision.weight=4"
+) -> None:
     """The option --set."""
     parser.add_argument(
         "--set",
@@ -84,8 +100,7 @@ def add_settings(parser: argparse.ArgumentParser, of: str) -> None:
         action="append",
         default=[],
         dest="settings",
-        help=f"change one value of the {of} for this run: width=0.5, precision.weight=4"
-        + (", hw.ddr_bandwidth=4GB/s" if "hw." in of else ""),
+        help=f"change one value of the {of} for this run: {examples}",
     )
 
 
@@ -133,6 +148,10 @@ def split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]
         value = Setting(read_value(text, origin), origin)
         if key == MACHINE_PREFIX.rstrip("."):
             raise InvalidValueError("", found="the key 'hw'", expected="such as hw.sram").at(
+                file=origin
+            )
+        if key == "allow_unpriced":  # an argument of the reader, not a key of a file
+            raise InvalidValueError("", found=f"the key '{key}'", expected="--allow-unpriced").at(
                 file=origin
             )
         if key.startswith(MACHINE_PREFIX):
@@ -253,6 +272,16 @@ def seconds(text: str, option: str) -> float:
 
     try:
         return parse_seconds(text)
+    except InputError as error:
+        raise error.at(file=option) from None
+
+
+def share(text: str, option: str) -> float:
+    """The value of an option that is a percentage, as a fraction."""
+    from perfsim.hardware.units import parse_share
+
+    try:
+        return parse_share(text)
     except InputError as error:
         raise error.at(file=option) from None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_network(
-    file: str | PathLike[str], *, allow_unpriced: bool = False, **settings: Any
+    file: str | PathLike[str], /, *, allow_unpriced: bool = False, **settings: Any
 ) -> Network:
     """The network in `file`: a path, or the name of a bundled network.
 

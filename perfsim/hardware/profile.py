@@ -55,7 +55,7 @@ class HardwareProfile(BaseModel):
     source: Text = Field("", description="where the numbers come from")
 
 
-def load_hardware(file: str | PathLike[str], **settings: Any) -> Machine:
+def load_hardware(file: str | PathLike[str], /, **settings: Any) -> Machine:
     """The machine in `file`: a path, or the name of a bundled machine.
 
     >>> load_hardware("1MB_1GBs_1TF", ddr_bandwidth="4 GB/s")

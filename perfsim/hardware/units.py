@@ -60,7 +60,8 @@ TIME = Dimension(
     | dict.fromkeys(("us", "µs", "\N{GREEK SMALL LETTER MU}s"), Fraction(1, 10**6))
     | {"ms": Fraction(1, 10**3), "ns": Fraction(1, 10**9)},
 )
-_DIMENSIONS = (SIZE, BANDWIDTH, COMPUTE, TIME)
+SHARE = Dimension("a percentage", "10%", {"%": Fraction(1, 100)})
+_DIMENSIONS = (SIZE, BANDWIDTH, COMPUTE, TIME, SHARE)
 
 
 def parse(text: object, dimension: Dimension) -> Fraction:
@@ -145,3 +146,11 @@ def parse_seconds(text: object) -> float:
     if not Fraction(1, 10**12) <= seconds <= 10**9:
         raise InvalidValueError("", found=describe(text), expected="a time from 1e-12 s to 1e9 s")
     return float(seconds)
+
+
+def parse_share(text: object) -> float:
+    """A percentage as a fraction ("10%" is 0.1), at most 10^6 percent."""
+    share = parse(text, SHARE)
+    if share > 10**4:
+        raise InvalidValueError("", found=describe(text), expected="at most 1000000%")
+    return float(share)

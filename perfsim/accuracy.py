@@ -1,0 +1,245 @@
+"""How far predictions are from measurements: the error of each row, and what sums the rows up.
+
+Of n rows with predictions p and measurements m, all errors being fractions of the measurement:
+
+    error_i = (p_i - m_i) / m_i           above zero: predicted too slow
+    mape    = sum |error_i| / n           mean absolute percentage error
+    median  = the middle |error_i|        the mean of the two in the middle where n is even
+    worst   = the error with the largest |error_i|, with its sign
+    bias    = sum error_i / n
+    rank_correlation = Spearman's rho: Pearson's correlation of the ranks, equal values sharing the mean of theirs
+
+Sources: mape, Hyndman and Koehler, International Journal of Forecasting 22(4), 2006; the rank correlation, Spearman,
+American Journal of Psychology 15(1), 1904, with average ranks as in Kendall, Biometrika 33(3), 1945.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from perfsim.errors import InputError, UnknownNameError
+from perfsim.frontends import load_network
+from perfsim.measurements import (
+    COMPUTED,
+    NEEDED,
+    OF_A_LAYER,
+    Measurement,
+    origin_of,
+    read_measurements,
+)
+from perfsim.report.explain import position_of
+from perfsim.simulation import policies_of, simulate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsim.hardware.machine import Machine
+    from perfsim.placement.placement import PlacementPolicy
+    from perfsim.program import Program
+    from perfsim.result import Columns, Result
+    from perfsim.timing.kernel import TimingPolicy
+
+CONVOLUTIONS = ("conv", "depthwise_conv", "conv_transpose")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What sums up the errors of `rows` predictions; the formulas are those of the module.
+
+    Attributes:
+        mape, median, worst, bias: fractions of the measured time (0.1 is 10 %).
+        rank_correlation: from -1 to 1; None where all predictions or all measurements are equal.
+    """
+
+    rows: int
+    mape: float
+    median: float
+    worst: float
+    bias: float
+    rank_correlation: float | None
+
+
+def relative_error(predicted: float, measured: float) -> float:
+    """The error of a prediction as a fraction of what was measured (in the same unit, above zero)."""
+    return (predicted - measured) / measured
+
+
+def accuracy_of(predicted: Sequence[float], measured: Sequence[float]) -> Accuracy:
+    """The accuracy of predictions, at least one, of measurements above zero in the same unit and order."""
+    errors = [relative_error(*pair) for pair in zip(predicted, measured, strict=True)]
+    sizes = [abs(error) for error in errors]
+    return Accuracy(
+        rows=len(errors),
+        mape=math.fsum(sizes) / len(errors),
+        median=median(sizes),
+        worst=max(errors, key=abs),
+        bias=math.fsum(errors) / len(errors),
+        rank_correlation=rank_correlation(predicted, measured),
+    )
+
+
+def rank_correlation(some: Sequence[float], others: Sequence[float]) -> float | None:
+    """Spearman's rank correlation of two sequences of the same length; None where one of them has one value only.
+
+    Computed in whole numbers up to the last root, so that the same order gives 1 exactly.
+    """
+    x, y = _doubled_ranks(some), _doubled_ranks(others)
+    covariance, x_variance, y_variance = (
+        len(x) * sum(a * b for a, b in zip(one, other, strict=True)) - sum(one) * sum(other)
+        for one, other in ((x, y), (x, x), (y, y))
+    )
+    if not x_variance or not y_variance:
+        return None
+    return covariance / math.sqrt(x_variance * y_variance)
+
+
+def _doubled_ranks(values: Sequence[float]) -> list[int]:
+    """Twice the rank of each value from the smallest on, equal values sharing the mean of theirs."""
+    first: dict[float, int] = {}  # values below
+    last: dict[float, int] = {}  # values below or equal
+    for number, value in enumerate(sorted(values)):
+        first.setdefault(value, number)
+        last[value] = number + 1
+    return [first[value] + 1 + last[value] for value in values]
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Predictions beside the measurements of a file.
+
+    Attributes:
+        file: the measurements.
+        machine, placement_policy, timing_policy: what predicted.
+        measurements: the rows of the file.
+        names: the network's own name of the layer that each row is of; None for a whole network.
+        predicted_ms: the predicted times [ms]: those of every inference after the first, as in `Totals.steady_s`.
+        accuracy: what sums up the errors.
+        warnings: what was doubtful about the networks.
+    """
+
+    file: str
+    machine: Machine
+    placement_policy: PlacementPolicy
+    timing_policy: TimingPolicy
+    measurements: Sequence[Measurement]
+    names: Sequence[str | None]
+    predicted_ms: Sequence[float]
+    accuracy: Accuracy
+    warnings: Sequence[str]
+
+    @cached_property
+    def errors(self) -> list[float]:
+        """The error of each row, a fraction of what was measured."""
+        measured = (row.measured_ms for row in self.measurements)
+        return [relative_error(*pair) for pair in zip(self.predicted_ms, measured, strict=True)]
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The rows, column by column: the file's columns with name (of layers), predicted_ms and error among them."""
+        rows = self.measurements
+        columns: Columns = {
+            column: [row.cells[column] for row in rows]
+            for column in ("network", "set", "precision", "batch", *OF_A_LAYER)
+            if column in rows[0].cells
+        }
+        columns["batch"] = [row.settings["batch"].value for row in rows]
+        if "convolution" in columns:
+            columns["convolution"] = [row.convolution for row in rows]
+        if any(self.names):
+            columns["name"] = list(self.names)
+        columns["measured_ms"] = [row.measured_ms for row in rows]
+        columns["predicted_ms"] = list(self.predicted_ms)
+        columns["error"] = self.errors
+        known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
+        further = (column for column in rows[0].cells if column not in known)
+        return columns | {column: [row.cells[column] for row in rows] for column in further}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns)
+
+
+def validate(
+    file: str | PathLike[str],
+    machine: Machine,
+    placement: str | PlacementPolicy | None = None,
+    timing: str | None = None,
+) -> Validation:
+    """What `machine` is predicted to take for the networks of a file of measurements, beside what was measured.
+
+    >>> validation = validate("measured.csv", load_hardware("nvdla_2048"))
+    >>> validation.accuracy.mape, validation.table
+
+    file: a CSV file (docs/validation.md). placement, timing: policies instead of the machine's own.
+
+    The steady time is compared, that of every inference after the first: measurements are means of many.
+    Raises InputError with file, line and column for what is wrong with a row.
+    """
+    places, times = policies_of(machine, placement, timing)
+    measurements = read_measurements(Path(file))
+    runs: dict[object, Result] = {}
+    warnings: dict[str, None] = {}
+    names: list[str | None] = []
+    predicted_ms: list[float] = []
+    for row in measurements:
+        try:
+            if row.run not in runs:
+                network = load_network(row.network, **dict[str, Any](row.settings))
+                warnings |= dict.fromkeys(network.warnings)
+                runs[row.run] = simulate(network, machine, places, times.name)
+            result = runs[row.run]
+            position = _position(row, result.program)
+        except InputError as error:
+            raise _at_row(error, str(file), row) from None
+        name, seconds = None, result.totals.steady_s
+        if position is not None:
+            name = result.program.layers[position].name
+            seconds = float(result.steady_times.layer_s[position])
+        names.append(name)
+        predicted_ms.append(seconds * 1000)
+    measured_ms = [row.measured_ms for row in measurements]
+    accuracy = accuracy_of(predicted_ms, measured_ms)
+    return Validation(
+        *(str(file), machine, places, times, measurements, names, predicted_ms, accuracy),
+        tuple(warnings),
+    )
+
+
+def _position(row: Measurement, program: Program) -> int | None:
+    """The position of the layer that a row is of, or None for the whole network."""
+    if row.convolution is not None:
+        layers = enumerate(program.layers)
+        convolutions = [position for position, layer in layers if layer.op in CONVOLUTIONS]
+        if row.convolution > len(convolutions):
+            raise UnknownNameError(
+                "",
+                found=f"convolution {row.convolution}",
+                expected=f"one of the {len(convolutions)} of '{program.name}', counted from 1",
+            ).at(where="convolution")
+        return convolutions[row.convolution - 1]
+    try:
+        return position_of(program, row.layer) if row.layer else None
+    except InputError as error:
+        raise error.at(where="layer") from None
+
+
+def _at_row(error: InputError, file: str, row: Measurement) -> InputError:
+    """`error`, which came up for a row, as one that says where the row stands."""
+    for column in NEEDED:
+        if error.file == origin_of(file, row.line, column):
+            key = f"{column}: {error.where}" if error.where not in (None, column) else column
+            error.file, error.line, error.where = file, row.line, key
+            return error
+    if error.file is None:
+        return error.at(file=file, line=row.line)
+    return type(error)(str(error)).at(file=file, line=row.line, where="network")
