@@ -9,10 +9,13 @@ import pytest
 from perfsim import load_hardware, load_network, lower, simulate
 from perfsim.errors import InvalidValueError, MemoryTooSmallError
 from perfsim.hardware.machine import Machine
+from perfsim.network.graph import Node, Tensor, build_network
+from perfsim.network.matrix import Attention
 from perfsim.placement import placement_policy
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.memory_levels import compulsory_bytes, least_sram_bytes, levels, spilled
 from perfsim.placement.memory_map import memory_map
+from perfsim.placement.operands import operands_of
 from perfsim.program import Kind
 
 
@@ -328,3 +331,24 @@ def test_shared_memory_is_explained(load, perfsim_cli, write):
         "liveness",
     )
     assert "is written over" in " ".join(resnet.out.split())
+
+
+def test_a_mask_passes_beside_the_tiles_of_attention():
+    """It is no operand of the loops: it moves once, and keys and values are fetched again as without it."""
+    inputs = [Tensor(name, (1, 96, 32), 8) for name in "qkv"] + [Tensor("m", (1, 96, 96), 8)]
+    moved = []
+    for names in ("qkv", "qkvm"):
+        network = build_network(
+            "net",
+            [each for each in inputs if each.name in names],
+            [Node("a", Attention(heads=1), tuple(names), ("a",))],
+            feature_map_bits=8,
+            weight_bits=8,
+        )
+        program = lower(network)
+        placement = placement_policy("liveness").place(program, 1_000)
+        assert placement.tilings
+        assert len(operands_of(program)[0].touches[1]) == 2  # key and value
+        moved.append(int((placement.ddr_read_bytes + placement.ddr_write_bytes).sum()))
+    assert moved[0] > 4 * 96 * 32
+    assert moved[1] == moved[0] + 96 * 96

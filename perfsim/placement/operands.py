@@ -85,26 +85,26 @@ def _assigned(
     ]
     | None
 ):
-    """(touches, position of the weights, bits) of the three operands; None where the layer reads something else."""
+    """(touches, position of the weights, bits) of the three operands; None where the layer reads something else.
+
+    Whatever else it reads (a mask, a state, a bias of a window) is no operand: it passes once, as in other layers.
+    """
     reads = list(dict.fromkeys(layer.reads))
-    count = len(reads)
-    touch = {int(tensor_of[start + at]): start + at for at in range(count)}
-    output = (start + count,)
-    second = nest.operands[1].name
-    if len(layer.writes) != 1 or not reads:
+    touch = {int(tensor_of[start + at]): (start + at) for at in range(len(reads))}
+    second = nest.operands[1]
+    of_weights = second.name == "weight"
+    used = layer.reads[: 1 if of_weights else 1 + second.tensors]
+    fits = len(set(used)) == len(used) >= (1 if of_weights else 2)  # no product with itself
+    if len(layer.writes) != 1 or not fits or (of_weights and not layer.weights):
         return None
-    written = program.tensors[layer.writes[0]].bits
-    if second == "weight":
-        if len(layer.reads) != 1 or not layer.weights:
-            return None
-        bits = (program.tensors[reads[0]].bits, program.tensors[layer.weights[0]].bits, written)
-        return ((start,), (), output), 1, bits
-    if layer.weights or not 1 < count == len(layer.reads):
-        return None  # a product of a tensor with itself reads it once
-    others = tuple(dict.fromkeys(touch[index] for index in layer.reads[1:]))
-    widest = max(program.tensors[index].bits for index in layer.reads[1:])
-    bits = (program.tensors[layer.reads[0]].bits, widest, written)
-    return ((touch[layer.reads[0]],), others, output), None, bits
+    first, *others = (touch[index] for index in used)
+    second_tensors = layer.weights[:1] if of_weights else used[1:]
+    bits = (
+        program.tensors[used[0]].bits,
+        max(program.tensors[index].bits for index in second_tensors),
+        program.tensors[layer.writes[0]].bits,
+    )
+    return ((first,), tuple(others), (start + len(reads),)), 1 if of_weights else None, bits
 
 
 def _least_bytes(nest: Nest, bits: tuple[int, int, int]) -> tuple[int, ...]:

@@ -73,7 +73,8 @@ class Streams:
     Attributes:
         streams: of shape (touches,): whether the touch moves unless it is resident (a joined concatenation's do not).
         operand_bit: of shape (touches,): 1, 2 or 4 for the operands of a layer with loops, else 0.
-        piece_bytes: of shape (touches,): what a layer without loops holds of a tensor that passes through.
+        piece_bytes: of shape (touches,): what a layer holds of a tensor that passes through and is no operand of
+            its loops.
         least_bytes: of shape (layers, 8): `Operands.least_bytes`; 0 for layers without loops.
         weight_bit: of the operand that holds weights; 0 for none.
         weight_bytes: all weights of each layer.
@@ -100,14 +101,11 @@ def streams_of(program: Program) -> Streams:
         weight_bit[position] = 0 if each.weight is None else 1 << each.weight
         for number, indices in enumerate(each.touches):
             bit[list(indices)] = 1 << number
-    without_loops = np.ones(layers, dtype=bool)
-    without_loops[list(operands)] = False
+    is_operand = (bit > 0) | (touches.is_weight & (weight_bit[touches.layer] > 0))
     return Streams(
         streams=~touches.is_weight & ~buffers_of(program).joined[touches.layer],
         operand_bit=bit,
-        piece_bytes=np.where(
-            without_loops[touches.layer], np.minimum(touches.bytes, PIECE_BYTES), 0
-        ),
+        piece_bytes=np.where(is_operand, 0, np.minimum(touches.bytes, PIECE_BYTES)),
         least_bytes=least,
         weight_bit=weight_bit,
         weight_bytes=per_layer(
