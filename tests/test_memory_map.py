@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from perfsim import load_network, lower
@@ -70,3 +72,20 @@ def test_spilled_for_want_of_addresses(perfsim_cli):
     words = " ".join(run.out.split())
     assert "are spilled for want of addresses" in words
     assert "bytes more SRAM" not in words
+
+
+def test_memory_says_how_good_the_plan_is(perfsim_cli):
+    arguments = ("memory", "squeezenet1_0", "--hw", "1MB_2GBs_2TF")
+    searched = perfsim_cli(*arguments, "--placement", "optimal")
+    assert "no plan moves less than" in " ".join(searched.out.split())
+    record = json.loads(perfsim_cli(*arguments, "--placement", "optimal", "--format", "json").out)
+    assert record["search"]["gap"] == 0
+    assert record["search"]["lower_bound_bytes"] == record["ddr_bytes"]
+    assert "search" not in json.loads(perfsim_cli(*arguments, "--format", "json").out)
+
+
+def test_a_comparison_shows_further_inferences_where_weights_are_pinned(perfsim_cli):
+    arguments = ("compare", "lenet5", "--hw", "1MB_2GBs_2TF", "--hw", "4MB_4GBs_4TF")
+    pinned = perfsim_cli(*arguments, "--placement", "pinned")
+    assert "further" in pinned.out.splitlines()[2]
+    assert "further" not in perfsim_cli(*arguments).out

@@ -68,12 +68,20 @@ def _text(runs: Runs, settings: Sequence[str], width: int) -> str:
 def _totals(results: Sequence[Result], width: int) -> str:
     totals = [result.totals for result in results]
     base_s = totals[0].total_s
+    further = []
+    if any(each.steady_ddr_bytes < each.ddr_bytes for each in totals):  # pinned weights
+        further.append(Column("further", [duration(each.steady_s) for each in totals], 1))
+    gaps = [each.placement.gap for each in results]
+    if any(gaps):
+        shown = ["" if gap is None else f"{gap:.2%}" for gap in gaps]
+        further.append(Column("gap of DDR", shown, 1))
     return table(
         [
             Column(
                 "hardware", [each.machine.name for each in results], left=True, least=NAME_LEAST
             ),
             Column("time", [duration(each.total_s) for each in totals]),
+            *further,
             Column("speed-up", [_speedup(base_s, each.total_s) for each in totals]),
             Column("bound", [each.bound for each in totals], left=True),
             Column("DDR", [amount(each.ddr_bytes, "B") for each in totals], 1),

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import perfsim.placement.memory_levels as memory
-from perfsim.report.run import machine_record, machine_text, order_record, order_text, settings_text
+from perfsim.report.run import (
+    machine_record,
+    machine_text,
+    order_record,
+    order_text,
+    search_record,
+    search_text,
+    settings_text,
+)
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import BYTE_UNITS, Column, amount, scaled, table, texts, wrapped
 
@@ -96,6 +104,7 @@ def _record(report: MemoryReport) -> dict[str, Any]:
                 }.items()
             )
         ],
+        **search_record(placement),
         "occupancy": [
             {"layer": layer.name, "sram_used_bytes": size}
             for layer, size in zip(program.layers, used.tolist(), strict=True)
@@ -111,6 +120,7 @@ def _text(report: MemoryReport, record: dict[str, Any], width: int) -> str:
     heading = (
         f"{record['network']} on {record['hardware']} ({machine_text(report.machine)}); placement "
         f"{record['placement']}{settings_text(report.settings)}{order_text(report.program)}"
+        f"{search_text(report.map.placement)}"
     )
     parts = [
         wrapped(heading, width),

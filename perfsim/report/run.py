@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsim.hardware.machine import Machine
+    from perfsim.placement.placement import Placement
     from perfsim.program import Program
     from perfsim.result import Columns, Result
 
@@ -43,9 +44,7 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
     }
-    if result.placement.gap is not None:
-        bound_bytes = result.placement.lower_bound_bytes
-        record["search"] = {"lower_bound_bytes": bound_bytes, "gap": result.placement.gap}
+    record |= search_record(result.placement)
     return Sheet(record, "layers", result.columns, lambda width: _text(result, settings, width))
 
 
@@ -57,12 +56,20 @@ def policies(result: Result) -> dict[str, str]:
     }
 
 
-def search_text(result: Result) -> str:
+def search_text(placement: Placement) -> str:
     """How good a plan is that was searched for: its lower bound and the gap; empty for policies that do not search."""
-    gap, bound_bytes = result.placement.gap, result.placement.lower_bound_bytes
+    gap, bound_bytes = placement.gap, placement.lower_bound_bytes
     if gap is None or bound_bytes is None:
         return ""
     return f"; no plan moves less than {amount(bound_bytes, 'B')} (gap {gap:.2%})"
+
+
+def search_record(placement: Placement) -> dict[str, Any]:
+    """The same for JSON."""
+    if placement.gap is None:
+        return {}
+    found = {"lower_bound_bytes": placement.lower_bound_bytes, "gap": placement.gap}
+    return {"search": found}
 
 
 def machine_record(machine: Machine) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
     heading = (
         f"{result.program.name} on {machine.name} ({machine_text(machine)}); "
         f"placement {used['placement']}, timing {used['timing']}{settings_text(settings)}"
-        f"{search_text(result)}"
+        f"{search_text(result.placement)}"
         f"{order_text(result.program)}"
     )
 
