@@ -51,10 +51,10 @@ def simulate(
     touches = touches_of(program)
     placed = places.place(program, sram_bytes, double_buffered=machine.double_buffered)
     ddr_bytes = placed.ddr_read_bytes + placed.ddr_write_bytes
-    layers, steady = (
-        layer_times(moved, touches.macs, touches.vector_ops, machine, times)
-        for moved in (ddr_bytes, ddr_bytes - placed.kept_bytes)
-    )
+    layers = steady = layer_times(ddr_bytes, touches.macs, touches.vector_ops, machine, times)
+    if placed.kept_bytes.any():
+        steady_bytes = ddr_bytes - placed.kept_bytes
+        steady = layer_times(steady_bytes, touches.macs, touches.vector_ops, machine, times)
     return Result(program, machine, placed, layers, steady, places, times)
 
 

@@ -68,9 +68,8 @@ def add_policies(parser: argparse.ArgumentParser, *, timing: bool = True) -> Non
     from perfsim.placement import PLACEMENTS
     from perfsim.timing.kernel import TIMINGS
 
-    for option, policies in (("--placement", PLACEMENTS), ("--timing", TIMINGS if timing else ())):
-        if not policies:
-            continue
+    options = {"--placement": PLACEMENTS} | ({"--timing": TIMINGS} if timing else {})
+    for option, policies in options.items():
         rules = "; ".join(f"{policy.name}: {policy.rule}" for policy in policies)
         parser.add_argument(option, metavar="NAME", help=f"instead of the machine's own. {rules}")
     parser.add_argument(

@@ -61,7 +61,6 @@ class Accumulate:
             ddr_write_bytes=per_layer(moves.layer, moves.write_bytes, touches.layers),
             kept_bytes=np.zeros(touches.layers, dtype=np.int64),
             tile_bytes=np.zeros(touches.layers, dtype=np.int64),
-            prefetch_bytes=np.zeros(touches.layers, dtype=np.int64),
             pinned=np.zeros(len(program.tensors), dtype=bool),
         )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsim.per_object import per_object
-from perfsim.placement.placement import Counts, Flags
+from perfsim.placement.placement import Counts, Flags, live_bytes
 from perfsim.program import Kind
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ class Buffers:
 
     def live_bytes(self, present: Flags) -> Counts:
         """Bytes of the `present` buffers that are live at each layer, shape (layers,)."""
-        changes = np.zeros(len(self.joined) + 1, dtype=np.int64)
-        np.add.at(changes, self.first[present], self.bytes[present])
-        np.subtract.at(changes, self.last[present] + 1, self.bytes[present])
-        return np.cumsum(changes)[:-1]
+        return live_bytes(
+            self.first[present], self.last[present], self.bytes[present], len(self.joined)
+        )
 
 
 @dataclass(slots=True)

@@ -16,11 +16,11 @@ import numpy as np
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.eviction import thresholds_of, uses_of
 from perfsim.placement.placement import Flags, Placement, touches_of
-from perfsim.placement.plan import Choice, Spans, in_use, placement_of
+from perfsim.placement.plan import Choice, Planned, Spans, placement_of
 from perfsim.program import Kind, Program
 
 
-class Liveness:
+class Liveness(Planned):
     """Feature maps are freed after their last reader; what does not fit goes to DDR."""
 
     name = "liveness"
@@ -34,12 +34,6 @@ class Liveness:
         thresholds = thresholds_of(program, double_buffered=double_buffered)
         choice = whole_lives(program, sram_bytes >= thresholds.buffers)
         return placement_of(program, choice, sram_bytes, self.name, double_buffered=double_buffered)
-
-    def in_use(
-        self, program: Program, placement: Placement, position: int
-    ) -> list[tuple[str, int]]:
-        """The internal feature maps live at the layer at `position`, its weights if internal, and tiles."""
-        return in_use(program, placement, position)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from perfsim.errors import MemoryTooSmallError
 from perfsim.network.work import LARGEST_COUNT
+from perfsim.per_object import per_object
 from perfsim.placement.eviction import thresholds_of
 from perfsim.placement.placement import Placement, PlacementPolicy
 from perfsim.program import Kind
@@ -47,12 +48,25 @@ def spilled(program: Program, placement: Placement) -> list[tuple[int, int]]:
 def ddr_bytes(
     policy: PlacementPolicy, program: Program, sram_bytes: int, *, double_buffered: bool = False
 ) -> int | None:
-    """What the first inference moves with so much memory; None where it is too small for the smallest tiles."""
-    try:
-        placement = policy.place(program, sram_bytes, double_buffered=double_buffered)
-    except MemoryTooSmallError:
-        return None
-    return int(placement.ddr_read_bytes.sum() + placement.ddr_write_bytes.sum())
+    """What the first inference moves with so much memory; None where it is too small for the smallest tiles.
+
+    Asked once for each memory: the searches below meet the same ones.
+    """
+    known = _known_traffic(program)
+    key = (policy, sram_bytes, double_buffered)
+    if key not in known:
+        try:
+            placement = policy.place(program, sram_bytes, double_buffered=double_buffered)
+        except MemoryTooSmallError:
+            known[key] = None
+        else:
+            known[key] = int(placement.ddr_read_bytes.sum() + placement.ddr_write_bytes.sum())
+    return known[key]
+
+
+@per_object
+def _known_traffic(_: Program) -> dict[tuple[PlacementPolicy, int, bool], int | None]:
+    return {}
 
 
 def least_sram_bytes(

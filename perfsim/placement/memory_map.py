@@ -12,8 +12,8 @@ from perfsim.placement.address_buffers import least_height, make_buffers
 from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.eviction import thresholds_of
-from perfsim.placement.placement import Placement, PlacementPolicy, touches_of
-from perfsim.placement.plan import layer_before
+from perfsim.placement.placement import Counts, Placement, PlacementPolicy, touches_of
+from perfsim.placement.plan import layer_before, prefetch_bytes
 
 if TYPE_CHECKING:
     from perfsim.program import Program
@@ -92,15 +92,14 @@ def memory_map(
                 expected="another, such as --placement liveness",
             )
         for with_prefetch in (True, False):
-            kept = placement if with_prefetch else _without_prefetch(placement)
-            entries = _entries(program, kept)
+            entries = _entries(program, placement, with_prefetch=with_prefetch)
             plan = _planned(entries, sram_bytes, alignment)
             if plan.fits:
                 placed = tuple(
                     replace(entry, address=int(address))
                     for entry, address in zip(entries, plan.offsets, strict=True)
                 )
-                return MemoryMap(kept, placed, plan, alignment, sram_bytes)
+                return MemoryMap(placement, placed, plan, alignment, sram_bytes)
         decided_for = _next_smaller(program, decided_for, double_buffered=double_buffered)
 
 
@@ -110,10 +109,6 @@ def _next_smaller(program: Program, sram_bytes: int, *, double_buffered: bool) -
     sizes = np.concatenate([thresholds.buffers, thresholds.weights])
     smaller = sizes[sizes < sram_bytes]
     return int(smaller.max()) if smaller.size and smaller.max() > 0 else sram_bytes // 2
-
-
-def _without_prefetch(placement: Placement) -> Placement:
-    return replace(placement, prefetch_bytes=np.zeros_like(placement.prefetch_bytes))
 
 
 def _planned(entries: list[Entry], sram_bytes: int, alignment: int) -> AddressPlan:
@@ -131,12 +126,15 @@ def _planned(entries: list[Entry], sram_bytes: int, alignment: int) -> AddressPl
     return plan_addresses(buffers, sram_bytes, node_limit=NODE_LIMIT)
 
 
-def _entries(program: Program, placement: Placement) -> list[Entry]:
+def _entries(program: Program, placement: Placement, *, with_prefetch: bool) -> list[Entry]:
     """Everything internal, without addresses yet."""
+    early = prefetch_bytes(program, placement)
+    if not with_prefetch:
+        early[:] = 0
     return sorted(
         [
             *_feature_maps(program, placement),
-            *_weights(program, placement),
+            *_weights(program, placement, early),
             *(
                 Entry(program.layers[at].name, "tiles", at + 1, at + 1, 0, size)
                 for at, size in enumerate(placement.tile_bytes.tolist())
@@ -166,11 +164,13 @@ def _feature_maps(program: Program, placement: Placement) -> list[Entry]:
     return found
 
 
-def _weights(program: Program, placement: Placement) -> list[Entry]:
-    """Weights that lie there as a whole, those that come in early as a part of their own."""
+def _weights(program: Program, placement: Placement, early: Counts) -> list[Entry]:
+    """Weights that lie there as a whole, those that come in early as a part of their own.
+
+    early: how many bytes do, of each layer's; used up.
+    """
     touches, before = touches_of(program), layer_before(program)
     found = []
-    early = placement.prefetch_bytes.copy()
     internal = np.flatnonzero(touches.is_weight & placement.internal)
     for touch in internal.tolist():
         position, index = int(touches.layer[touch]), int(touches.tensor[touch])

@@ -13,14 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsim.placement.liveness import reasons
-from perfsim.placement.plan import in_use
+from perfsim.placement.plan import Planned
 
 if TYPE_CHECKING:
     from perfsim.placement.placement import Placement
     from perfsim.program import Program
 
 
-class Optimal:
+class Optimal(Planned):
     """Least traffic, spills in mid-life included.
 
     time_limit_s: how long the solver may search [s].
@@ -40,12 +40,6 @@ class Optimal:
         from perfsim.placement.optimal_search import search
 
         return search(program, sram_bytes, self.name, self.time_limit_s, double_buffered)
-
-    def in_use(
-        self, program: Program, placement: Placement, position: int
-    ) -> list[tuple[str, int]]:
-        """The feature maps that are kept at the layer at `position`, its weights if internal, and tiles."""
-        return in_use(program, placement, position)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """What the plan does with each tensor of the layer at `position`, and how good the plan is."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from perfsim.placement.eviction import thresholds_of
 from perfsim.placement.liveness import threshold_reasons, whole_lives
 from perfsim.placement.placement import Placement
-from perfsim.placement.plan import in_use, placement_of
+from perfsim.placement.plan import Planned, placement_of
 from perfsim.program import Program
 
 
-class Pinned:
+class Pinned(Planned):
     """Liveness, and weights that fit beside the feature maps of all layers stay between inferences."""
 
     name = "pinned"
@@ -30,12 +30,6 @@ class Pinned:
             program, sram_bytes >= thresholds.buffers, sram_bytes >= thresholds.weights
         )
         return placement_of(program, choice, sram_bytes, self.name, double_buffered=double_buffered)
-
-    def in_use(
-        self, program: Program, placement: Placement, position: int
-    ) -> list[tuple[str, int]]:
-        """The internal feature maps live at the layer at `position`, all pinned weights, its own, and tiles."""
-        return in_use(program, placement, position)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
         """Why each tensor of the layer at `position` is internal or external."""

@@ -35,8 +35,6 @@ class Placement:
         ddr_read_bytes, ddr_write_bytes: the sums of the moves per layer, shape (layers,); of the first inference.
         kept_bytes: what later inferences read less, since it is there still, shape (layers,).
         tile_bytes: of `sram_used_bytes`, what tensors pass through that lie outside, shape (layers,).
-        prefetch_bytes: of the weights that a layer holds as a whole, what finds room while the layer before it runs
-            (the last that is no view), shape (layers,).
         pinned: whether each tensor is a weight that stays between inferences, shape (tensors,).
         spans: when feature maps lie in internal memory; None where the policy keeps no plan of it.
         tilings: how the layers run that do not move each operand just once, by position.
@@ -53,7 +51,6 @@ class Placement:
     ddr_write_bytes: Counts
     kept_bytes: Counts
     tile_bytes: Counts
-    prefetch_bytes: Counts
     pinned: Flags
     spans: Spans | None = None
     tilings: Mapping[int, Tiling] = field(default_factory=dict)
@@ -168,6 +165,14 @@ def touches_of(program: Program) -> Touches:
         ),
         layers=len(program.layers),
     )
+
+
+def live_bytes(first: Counts, last: Counts, sizes: Counts, layers: int) -> Counts:
+    """The sum of `sizes` that are live at each layer, from the `first` to the `last` one each, shape (layers,)."""
+    changes = np.zeros(layers + 1, dtype=np.int64)
+    np.add.at(changes, first, sizes)
+    np.subtract.at(changes, last + 1, sizes)
+    return np.asarray(np.cumsum(changes)[:-1])
 
 
 def per_layer(layer: Counts, values: Counts, layers: int) -> Counts:

@@ -17,7 +17,15 @@ from perfsim.errors import MemoryTooSmallError
 from perfsim.per_object import per_object
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.operands import flags, operands_of
-from perfsim.placement.placement import Counts, Flags, Moves, Placement, per_layer, touches_of
+from perfsim.placement.placement import (
+    Counts,
+    Flags,
+    Moves,
+    Placement,
+    live_bytes,
+    per_layer,
+    touches_of,
+)
 
 if TYPE_CHECKING:
     from perfsim.placement.tiling import Tiling
@@ -38,10 +46,7 @@ class Spans:
     def bytes_in_use(self, program: Program) -> Counts:
         """Bytes that the spans take at each layer, shape (layers,)."""
         sizes = buffers_of(program).bytes[self.buffer]
-        changes = np.zeros(len(program.layers) + 1, dtype=np.int64)
-        np.add.at(changes, self.first, sizes)
-        np.subtract.at(changes, self.last + 1, sizes)
-        return np.asarray(np.cumsum(changes)[:-1])
+        return live_bytes(self.first, self.last, sizes, len(program.layers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,20 +246,23 @@ class _Filling:
             ddr_write_bytes=self._per_layer(self._writes),
             kept_bytes=self._per_layer(self._kept),
             tile_bytes=self._tiles,
-            prefetch_bytes=self._prefetch(held),
             spans=choice.spans,
             pinned=choice.pinned,
             tilings=self.tilings,
         )
 
-    def _prefetch(self, held: Counts) -> Counts:
-        """Of the weights that a layer holds as a whole, how much can come in while the layer before runs."""
-        spare = np.maximum(self._free - held - self._tiles, 0)
-        prefetch = np.zeros_like(spare)
-        for position, before in enumerate(layer_before(self._program)):
-            if before >= 0:
-                prefetch[position] = min(held[position], spare[before:position].min())
-        return np.asarray(prefetch)
+
+def prefetch_bytes(program: Program, placement: Placement) -> Counts:
+    """Of the weights that each layer holds as a whole, what can come in while the layer before runs: (layers,)."""
+    touches = touches_of(program)
+    comes_whole = touches.is_weight & placement.internal & ~placement.pinned[touches.tensor]
+    held = per_layer(touches.layer, np.where(comes_whole, touches.bytes, 0), touches.layers)
+    spare = placement.sram_bytes - placement.sram_used_bytes
+    prefetch = np.zeros_like(held)
+    for position, before in enumerate(layer_before(program)):
+        if before >= 0:
+            prefetch[position] = min(held[position], spare[before:position].min())
+    return prefetch
 
 
 @per_object
@@ -271,22 +279,27 @@ def layer_before(program: Program) -> list[int]:
 _OUTPUT = 2  # the operand that a nest writes
 
 
-def in_use(program: Program, placement: Placement, position: int) -> list[tuple[str, int]]:
-    """(what, bytes) of everything in internal memory while the layer at `position` runs; adds up to what is in use."""
-    buffers, touches, spans = buffers_of(program), touches_of(program), placement.spans
-    found: list[tuple[str, int]] = []
-    if spans is not None:
-        here = (spans.first <= position) & (position <= spans.last)
-        for buffer in spans.buffer[here].tolist():
-            members = np.flatnonzero(buffers.of == buffer).tolist()
-            live = [each for each in members if program.tensors[each].first <= position]
-            names = " and ".join(f"'{program.tensors[each].name}'" for each in live or members)
-            found.append((names, int(buffers.bytes[buffer])))
-    weights = touches.is_weight & placement.internal
-    weights &= (touches.layer == position) | placement.pinned[touches.tensor]
-    for touch in np.flatnonzero(weights).tolist():
-        found.append(
-            (f"'{program.tensors[touches.tensor[touch]].name}'", int(touches.bytes[touch]))
-        )
-    tiles = int(placement.tile_bytes[position])
-    return [*found, ("tiles", tiles)] if tiles else found
+class Planned:
+    """What all policies share that decide by a `Choice`."""
+
+    def in_use(
+        self, program: Program, placement: Placement, position: int
+    ) -> list[tuple[str, int]]:
+        """Buffers, weights that are whole or pinned, and tiles while the layer at `position` runs, with their bytes."""
+        buffers, touches, spans = buffers_of(program), touches_of(program), placement.spans
+        found: list[tuple[str, int]] = []
+        if spans is not None:
+            here = (spans.first <= position) & (position <= spans.last)
+            for buffer in spans.buffer[here].tolist():
+                members = np.flatnonzero(buffers.of == buffer).tolist()
+                live = [each for each in members if program.tensors[each].first <= position]
+                names = " and ".join(f"'{program.tensors[each].name}'" for each in live or members)
+                found.append((names, int(buffers.bytes[buffer])))
+        weights = touches.is_weight & placement.internal
+        weights &= (touches.layer == position) | placement.pinned[touches.tensor]
+        for touch in np.flatnonzero(weights).tolist():
+            found.append(
+                (f"'{program.tensors[touches.tensor[touch]].name}'", int(touches.bytes[touch]))
+            )
+        tiles = int(placement.tile_bytes[position])
+        return [*found, ("tiles", tiles)] if tiles else found
