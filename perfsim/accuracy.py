@@ -34,7 +34,7 @@ from perfsim.measurements import (
     origin_of,
     read_measurements,
 )
-from perfsim.report.explain import position_of
+from perfsim.program import position_of
 from perfsim.simulation import policies_of, simulate
 
 if TYPE_CHECKING:

@@ -224,7 +224,6 @@ class _Entries:
         return self._network.tensors[self.stored[self._shown.get(name, name)]].bits
 
     def _cost(self, name: str) -> Count:
-        from perfsim.network.quantization import Dequantize  # few networks need it
+        from perfsim.network.quantization import dequantizing  # few networks need it
 
-        shape = self._network.tensors[name].shape
-        return Dequantize().work((shape,), (shape,)).vector_ops
+        return dequantizing(self._network.tensors[name].shape)

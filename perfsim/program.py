@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from perfsim.errors import UnknownNameError, nearest_name
 from perfsim.fusion import Draft, Fused, fuse
 from perfsim.garbage import collection_paused
 from perfsim.network.graph import ChosenOrder, Network
@@ -102,6 +103,25 @@ class Program:
             if name in layer.members:
                 return position
         return None
+
+
+def position_of(program: Program, name: str) -> int:
+    """The position of the layer called `name`, or of that number."""
+    position = program.position(name)
+    if position is not None:
+        return position
+    layers = len(program.layers)
+    if name.isascii() and name.isdecimal() and len(name) < 10:
+        if 1 <= int(name) <= layers:
+            return int(name) - 1
+        raise UnknownNameError("", found=f"layer {name}", expected=f"a number from 1 to {layers}")
+    names = [layer.name for layer in program.layers]
+    listed = ", ".join(names[:8]) + (", ..." if layers > 8 else "")
+    raise UnknownNameError(
+        f"'{program.name}' has no layer '{name}'",
+        expected=f"a number from 1 to {layers}, or one of {listed}",
+        nearest=nearest_name(name, names),
+    )
 
 
 @per_object

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "perfsim"
 # From the top down; a module may import from its own level and from those below it.
 LEVELS = (
     ("cli", "__main__"),
-    ("report", "accuracy"),
+    ("report",),
+    ("accuracy",),
     ("simulation",),
     ("result",),
     ("timing", "placement"),

@@ -31,7 +31,8 @@ def execute(arguments: argparse.Namespace) -> int:
     common.check_outputs(arguments, [arguments.model], arguments.hw)
     (network,), (machine,) = common.load_inputs(arguments, [arguments.model])
 
-    from perfsim.report.explain import explain_sheet, position_of
+    from perfsim.program import position_of
+    from perfsim.report.explain import explain_sheet
     from perfsim.simulation import simulate
 
     result = simulate(network, machine, placement, arguments.timing)

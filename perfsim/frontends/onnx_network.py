@@ -32,7 +32,7 @@ from perfsim.frontends.onnx_graph import (
 from perfsim.frontends.onnx_inference import Inference
 from perfsim.frontends.onnx_operators import CONTROL_FLOW, makers_of, nearest_known
 from perfsim.frontends.onnx_patterns import Patterns
-from perfsim.frontends.onnx_quantized import dequantized, dequantizing
+from perfsim.frontends.onnx_quantized import dequantized, entering_ops
 from perfsim.frontends.onnx_trained import untrained_names
 from perfsim.frontends.onnx_types import STRING, params_of
 from perfsim.frontends.onnx_weights import Weights, shown_source
@@ -232,7 +232,7 @@ class Assembly:
                 shown.append(shape)
         if len(running) < len(values) or len(shapes) > 1 or held:
             converts = operator.unit is Unit.VECTOR and not operator.selects
-            entering = dequantizing(each for each in values if each.is_constant) if converts else ()
+            entering = entering_ops(each for each in values if each.is_constant) if converts else ()
             operator = holding(operator, tuple(v.shape for v in values), shapes, held)
             operator = replace(adding(operator, *entering), shapes=tuple(shown))
         node = Node(step.name, operator, tuple(running), tuple(outputs))

@@ -20,12 +20,10 @@ from perfsim.network.layout import Concat
 from perfsim.network.matrix import Linear, Matmul
 from perfsim.network.operator import Operator, Unit
 from perfsim.network.pooling import GlobalAvgPool
-from perfsim.network.quantization import Dequantize, Quantize
+from perfsim.network.quantization import Dequantize, Quantize, dequantizing
 from perfsim.network.work import Count, Product, Work, elements, shape_text
 
-DYNAMIC_OPS = (
-    6  # per element that is quantised to the range that it has: min, max, and those of quantize
-)
+DYNAMIC_OPS = 6  # per element quantised to the range that it has: min, max, and those of quantize
 
 
 def dequantized(step: Step) -> Value:
@@ -38,12 +36,10 @@ def dequantized(step: Step) -> Value:
     return Value(data.shape, kind, True, params=params, bits=bits, source=data.source)
 
 
-def dequantizing(constants: Iterable[Value]) -> Count:
+def entering_ops(constants: Iterable[Value]) -> Count:
     """What the vector unit does to read those of `constants` that are quantised: as for any dequantised input."""
     shapes = [each.shape for each in constants if each.bits and is_fraction(each.elem_type)]
-    return tuple(
-        product for shape in shapes for product in Dequantize().work((shape,), (shape,)).vector_ops
-    )
+    return tuple(product for shape in shapes for product in dequantizing(shape))
 
 
 def _quantize(step: Step) -> Made:
@@ -69,7 +65,7 @@ def _converting(step: Step, operator: Operator, reads: tuple[int, ...] = (0,)) -
     inputs = tuple(step.shape(at) for at in reads)
     shapes = operator.output_shapes(inputs)
     work = operator.work(inputs, shapes)
-    converting = [Dequantize().work((shape,), (shape,)).vector_ops for shape in inputs]
+    converting = [dequantizing(shape) for shape in inputs]
     converting.append(Quantize().work(shapes, shapes).vector_ops)
     ops = tuple(product for count in converting for product in count)
     counts = Work(vector_ops=work.vector_ops + ops)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from perfsim.network.operator import Exit, Operator, Positive
-from perfsim.network.work import Shape, Work, per_element
+from perfsim.network.work import Count, Shape, Work, per_element
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,9 @@ class Dequantize(Operator):
     )
 
     def work(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Work:
-        return Work(vector_ops=per_element(outputs[0], 2, self.name))
+        return Work(vector_ops=dequantizing(outputs[0]))
+
+
+def dequantizing(shape: Shape) -> Count:
+    """What it costs the vector unit to dequantise a tensor of this shape."""
+    return per_element(shape, 2, Dequantize.name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from perfsim.errors import UnknownNameError, nearest_name
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
+from perfsim.program import position_of
 from perfsim.report.run import machine_record, order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, wrapped
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from perfsim.program import Layer, Program, Tensor
+    from perfsim.program import Layer, Tensor
     from perfsim.result import Result
 
 _WORD = re.compile(r"[a-z_]+")
@@ -64,25 +64,6 @@ def explain(result: Result, layer: str | int) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(explain_sheet(result, position_of(result.program, str(layer))).columns)
-
-
-def position_of(program: Program, name: str) -> int:
-    """The position of the layer called `name`, or of that number."""
-    position = program.position(name)
-    if position is not None:
-        return position
-    layers = len(program.layers)
-    if name.isascii() and name.isdecimal() and len(name) < 10:
-        if 1 <= int(name) <= layers:
-            return int(name) - 1
-        raise UnknownNameError("", found=f"layer {name}", expected=f"a number from 1 to {layers}")
-    names = [layer.name for layer in program.layers]
-    listed = ", ".join(names[:8]) + (", ..." if layers > 8 else "")
-    raise UnknownNameError(
-        f"'{program.name}' has no layer '{name}'",
-        expected=f"a number from 1 to {layers}, or one of {listed}",
-        nearest=nearest_name(name, names),
-    )
 
 
 Row = tuple[str, str, str, str, Any]
