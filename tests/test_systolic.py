@@ -58,7 +58,7 @@ def test_every_row_equals_scale_sim(flow):
 
 
 def test_by_hand():
-    # SCALE-Sim's validation against its RTL, ISPASS 2020, figure 4: 4 x 4 x 4 on 4 x 4 takes 10 cycles
+    # SCALE-Sim's RTL (ISPASS 2020, figure 4; the project's issue 125): 4 x 4 x 4 on 4 x 4 takes 10 cycles
     assert systolic_cycles(4, 4, 4, 1, 4, 4, "output_stationary") == 10
     # one element: a multiply-accumulate a cycle; a weight or an input takes a cycle to load
     assert systolic_cycles(3, 5, 2, 7, 1, 1, "output_stationary") == 7 * 3 * 2 * 5

@@ -50,7 +50,7 @@ def output_stationary_cycles(
     Inputs come in from the left, weights from the top, each row and column one cycle after the one before it. The
     element in the last row and column gets its first pair after a fill of (rows - 1) + (columns - 1) cycles and
     then adds `depth` pairs. Draining costs nothing: SCALE-Sim lets a sum leave in the cycle of its last addition.
-    (The paper's time of a fold has another `rows` cycles for draining; its program does not.)
+    (The paper's 2 rows + columns + depth - 2 has another `rows` cycles for draining; its program does not.)
 
         folds(pixels, rows) * folds(channels, columns) * (rows + columns + depth - 2)
     """
