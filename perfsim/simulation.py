@@ -13,7 +13,7 @@ from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
 from perfsim.placement.placement import PlacementPolicy
-from perfsim.placement.plan import layer_before
+from perfsim.placement.prefetch import layer_before
 from perfsim.program import Program, lower
 from perfsim.result import Columns, Result
 from perfsim.timing.kernel import LayerTimes, TimingPolicy, layer_times, timing_policy

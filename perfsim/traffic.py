@@ -13,7 +13,7 @@ import numpy as np
 
 from perfsim.per_object import per_object
 from perfsim.placement.placement import per_layer, touches_of
-from perfsim.placement.plan import layer_before, prefetch_bytes
+from perfsim.placement.prefetch import layer_before, prefetch_bytes
 from perfsim.program import Kind
 
 if TYPE_CHECKING:

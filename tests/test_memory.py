@@ -16,7 +16,7 @@ from perfsim.placement.buffers import buffers_of
 from perfsim.placement.memory_levels import compulsory_bytes, least_sram_bytes, levels, spilled
 from perfsim.placement.memory_map import memory_map
 from perfsim.placement.operands import operands_of
-from perfsim.placement.plan import prefetch_bytes
+from perfsim.placement.prefetch import prefetch_bytes
 from perfsim.program import Kind
 
 

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsim.placement.placement import Moves, Placement, per_layer, touches_of
+from perfsim.placement.placement import (
+    Capacities,
+    Moves,
+    Placement,
+    between,
+    per_layer,
+    touches_of,
+)
 
 if TYPE_CHECKING:
     from perfsim.program import Program
@@ -50,18 +57,22 @@ class Accumulate:
         touches = touches_of(program)
         spilled = np.zeros(touches.layers, dtype=bool)
         spilled[walk.overflows] = True
+        used = np.array(walk.used_bytes, dtype=np.int64)
         return Placement(
             policy=self.name,
             sram_bytes=sram_bytes,
             double_buffered=False,
             internal=~(touches.is_write & spilled[touches.layer]),
             moves=moves,
-            sram_used_bytes=np.array(walk.used_bytes, dtype=np.int64),
+            sram_used_bytes=used,
             ddr_read_bytes=per_layer(moves.layer, moves.read_bytes, touches.layers),
             ddr_write_bytes=per_layer(moves.layer, moves.write_bytes, touches.layers),
             kept_bytes=np.zeros(touches.layers, dtype=np.int64),
             tile_bytes=np.zeros(touches.layers, dtype=np.int64),
             pinned=np.zeros(len(program.tensors), dtype=bool),
+            capacities=Capacities(
+                *between(used, sram_bytes), fills=np.zeros(touches.layers, dtype=bool)
+            ),
         )
 
     def in_use(

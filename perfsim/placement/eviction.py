@@ -21,7 +21,7 @@ import numpy as np
 
 from perfsim.per_object import per_object
 from perfsim.placement.buffers import buffers_of
-from perfsim.placement.placement import Counts, Flags, touches_of
+from perfsim.placement.placement import UNLIMITED, Counts, Flags, touches_of
 from perfsim.placement.plan import streams_of
 from perfsim.program import Kind, Program
 
@@ -73,14 +73,11 @@ class Thresholds:
 
     Attributes:
         buffers: each buffer of feature maps, shape (buffers,).
-        weights: each tensor that holds weights, shape (tensors,); what never stays has none (`NEVER`).
+        weights: each tensor that holds weights, shape (tensors,); what never stays has none (`UNLIMITED`).
     """
 
     buffers: Counts
     weights: Counts
-
-
-NEVER = int(np.iinfo(np.int64).max)
 
 
 def thresholds_of(
@@ -139,11 +136,11 @@ class _Eviction:
 
     def thresholds(self) -> Thresholds:
         buffers = np.zeros(len(self._buffers.bytes), dtype=np.int64)
-        weights = np.full(len(self._sizes), NEVER)
+        weights = np.full(len(self._sizes), UNLIMITED)
         need = self._need(np.arange(self._layers))
         exhausted = np.zeros(self._layers, dtype=bool)  # nothing can leave there any more
         pinned_bytes = int(self._sizes[self._pinned].sum())
-        least = NEVER
+        least = UNLIMITED
         while self._resident.any() or self._pinned:
             peak = int(np.where(exhausted, -1, need).argmax())
             victim = self._victim(peak)

@@ -13,7 +13,7 @@ from perfsim.placement.addresses import AddressPlan, plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.eviction import thresholds_of
 from perfsim.placement.placement import Counts, Placement, PlacementPolicy, touches_of
-from perfsim.placement.plan import layer_before, prefetch_bytes
+from perfsim.placement.prefetch import layer_before, prefetch_bytes
 
 if TYPE_CHECKING:
     from perfsim.program import Program

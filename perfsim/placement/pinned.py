@@ -26,9 +26,7 @@ class Pinned(Planned):
     ) -> Placement:
         """The placement of `program` in `sram_bytes`; raises MemoryTooSmallError."""
         thresholds = thresholds_of(program, double_buffered=double_buffered, pinned=True)
-        choice = whole_lives(
-            program, sram_bytes >= thresholds.buffers, sram_bytes >= thresholds.weights
-        )
+        choice = whole_lives(program, thresholds, sram_bytes)
         return placement_of(program, choice, sram_bytes, self.name, double_buffered=double_buffered)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:

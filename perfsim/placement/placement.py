@@ -21,6 +21,20 @@ Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
+class Capacities:
+    """The memories for which a placement is the same plan: the same traffic, tilings and places of all tensors.
+
+    Attributes:
+        least_bytes, below_bytes: every memory from the first to below the second.
+        fills: whether a layer takes all memory that is left, shape (layers,): what is in use there is the memory.
+    """
+
+    least_bytes: int
+    below_bytes: int
+    fills: Flags
+
+
+@dataclass(frozen=True, eq=False)
 class Placement:
     """Where each tensor lies while each layer runs, and what moves when, on one machine.
 
@@ -39,6 +53,7 @@ class Placement:
         spans: when feature maps lie in internal memory; None where the policy keeps no plan of it.
         tilings: how the layers run that do not move each operand just once, by position.
         lower_bound_bytes: no plan of the policy's kind moves less; None where the policy does not search.
+        capacities: for which memories it is the same plan; None where only `sram_bytes` is known to be one.
     """
 
     policy: str
@@ -55,6 +70,7 @@ class Placement:
     spans: Spans | None = None
     tilings: Mapping[int, Tiling] = field(default_factory=dict)
     lower_bound_bytes: int | None = None
+    capacities: Capacities | None = None
 
     @property
     def gap(self) -> float | None:
@@ -165,6 +181,16 @@ def touches_of(program: Program) -> Touches:
         ),
         layers=len(program.layers),
     )
+
+
+UNLIMITED = int(np.iinfo(np.int64).max)  # above every memory
+
+
+def between(thresholds: Counts, sram_bytes: int) -> tuple[int, int]:
+    """The memories that reach the same thresholds as `sram_bytes`: (the least, the first above)."""
+    reached = thresholds <= sram_bytes
+    least = int(thresholds.max(initial=1, where=reached))
+    return least, int(thresholds.min(initial=UNLIMITED, where=~reached))
 
 
 def live_bytes(first: Counts, last: Counts, sizes: Counts, layers: int) -> Counts:

@@ -18,10 +18,13 @@ from perfsim.per_object import per_object
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.operands import flags, operands_of
 from perfsim.placement.placement import (
+    UNLIMITED,
+    Capacities,
     Counts,
     Flags,
     Moves,
     Placement,
+    between,
     live_bytes,
     per_layer,
     touches_of,
@@ -59,6 +62,7 @@ class Choice:
         leaves: whether a resident feature map is written to external memory by the layer as well.
         spans: when the buffers of the resident feature maps take memory.
         pinned: for each tensor of the program whether it is a weight that stays between inferences.
+        capacities: for which memories the policy decides the same (from, below); None where that is not known.
     """
 
     resident: Flags
@@ -66,6 +70,7 @@ class Choice:
     leaves: Flags
     spans: Spans
     pinned: Flags
+    capacities: tuple[int, int] | None = None
 
 
 PIECE_BYTES = 64  # a burst of DDR
@@ -156,6 +161,7 @@ class _Filling:
         self._passing = external | (is_weight & (self._kept == 0))
         self._mask = np.where(self._weights > 0, streams.weight_bit, 0)
         np.bitwise_or.at(self._mask, touches.layer, np.where(external, streams.operand_bit, 0))
+        self._steps: list[int] = []  # of the memory, at which tilings change
         self._fill()
 
     def _per_layer(self, values: Counts) -> Counts:
@@ -168,10 +174,12 @@ class _Filling:
         without_weights = self._mask & ~streams.weight_bit
         beside = copies * streams.least_bytes[layers, without_weights] + self._pieces
         once = copies * streams.least_bytes[layers, self._mask] + self._pieces + self._weight_pieces
-        self._whole = self._free >= beside + self._weights
+        self._whole_at, self._once_at = beside + self._weights, once
+        self._whole = self._free >= self._whole_at
         self._tiles = np.where(self._whole, beside, np.minimum(once, self._free))
         tight = np.flatnonzero(~self._whole & (self._free < once)).tolist()
         self.tilings: dict[int, Tiling] = {}
+        self._fills = np.zeros(self._touches.layers, dtype=bool)
         for position in tight:
             if position in operands_of(self._program):
                 self._tile(position)
@@ -184,6 +192,8 @@ class _Filling:
         passing = int(np.count_nonzero(self._passing & here))
         if self._free[position] < passing:
             raise self._too_small(position, passing)
+        self._fills[position] = True
+        self._steps.append(self._sram_bytes - int(self._free[position]) + passing)
 
     def _tile(self, position: int) -> None:
         """Puts the traffic of the best tiling in the place of moving everything once."""
@@ -195,6 +205,9 @@ class _Filling:
         tiling = best(steps, int(self._free[position]))
         if tiling is None:
             raise self._too_small(position, int(steps.buffer_bytes[0]))
+        occupied = self._sram_bytes - int(self._free[position])
+        least, below = between(steps.buffer_bytes, int(self._free[position]))
+        self._steps += [occupied + least, min(occupied + below, UNLIMITED)]
         self.tilings[position] = tiling
         self._tiles[position] = tiling.buffer_bytes
         for number, indices in enumerate(operands.touches):
@@ -249,31 +262,18 @@ class _Filling:
             spans=choice.spans,
             pinned=choice.pinned,
             tilings=self.tilings,
+            capacities=self._capacities(),
         )
 
-
-def prefetch_bytes(program: Program, placement: Placement) -> Counts:
-    """Of the weights that each layer holds as a whole, what can come in while the layer before runs: (layers,)."""
-    touches = touches_of(program)
-    comes_whole = touches.is_weight & placement.internal & ~placement.pinned[touches.tensor]
-    held = per_layer(touches.layer, np.where(comes_whole, touches.bytes, 0), touches.layers)
-    spare = placement.sram_bytes - placement.sram_used_bytes
-    prefetch = np.zeros_like(held)
-    for position, before in enumerate(layer_before(program)):
-        if before >= 0:
-            prefetch[position] = min(held[position], spare[before:position].min())
-    return prefetch
-
-
-@per_object
-def layer_before(program: Program) -> list[int]:
-    """For each layer the position of the last one before it that is no view (a view takes no time); -1 for none."""
-    found, before = [], -1
-    for position, layer in enumerate(program.layers):
-        found.append(before)
-        if not layer.is_view:
-            before = position
-    return found
+    def _capacities(self) -> Capacities | None:
+        """The memories that reach the same of all thresholds: the policy's, and those of each layer's filling."""
+        if self._choice.capacities is None:
+            return None
+        occupied = self._sram_bytes - self._free
+        once_at = (occupied + self._once_at)[~self._whole]
+        steps = [*self._choice.capacities, *self._steps]
+        thresholds = np.concatenate([occupied + self._whole_at, once_at, np.array(steps)])
+        return Capacities(*between(thresholds, self._sram_bytes), self._fills)
 
 
 _OUTPUT = 2  # the operand that a nest writes
