@@ -14,6 +14,11 @@ def quantity(dimension: units.Dimension) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "examples": [dimension.example]})
 
 
+def _as_width(key: object) -> object:
+    """A key of digits as a number: the keys of a file are text."""
+    return int(key) if isinstance(key, str) and key.isascii() and key.isdecimal() else key
+
+
 def as_number(value: object) -> object:
     """A whole number where a fraction may stand."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -48,4 +53,4 @@ Watts = Annotated[
 ]
 Ratio = Annotated[float, BeforeValidator(as_number), Field(gt=0, le=1e6)]
 Whole = Annotated[int, Field(ge=1, le=2**31)]
-Width = Annotated[int, Field(ge=1, le=1024)]
+Width = Annotated[int, BeforeValidator(_as_width), Field(ge=1, le=1024)]
