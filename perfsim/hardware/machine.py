@@ -38,6 +38,7 @@ class Machine:
             one is read.
         extras: everything else that is known of it.
         places: where each key was read ("file:line"), for error messages.
+        stated: the numbers that its file states, by dotted key, in SI units; empty where it was made by hand.
 
     Raises InvalidValueError when a number is not above zero (NaN is not).
     """
@@ -53,6 +54,7 @@ class Machine:
     double_buffered: bool = False
     extras: Extras = field(default_factory=Extras, repr=False)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stated: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for key, value in zip(NUMBERS, self.numbers, strict=True):
@@ -158,4 +160,6 @@ def _is_positive(value: Any, *, whole: bool) -> bool:
     kinds = {"i", "u"} if whole else {"i", "u", "f"}
     if getattr(getattr(value, "dtype", None), "kind", None) not in kinds:
         return False
-    return bool(((value > 0) & (value < math.inf)).all())
+    return not value.size or bool(
+        value.min() > 0 and value.max() < math.inf
+    )  # a NaN is its minimum

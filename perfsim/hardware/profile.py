@@ -196,12 +196,16 @@ def read_machine(document: Document) -> Machine:
         double_buffered=profile.double_buffered,
         extras=profile.extras(),
         places=places,
+        stated=_stated(profile),
     )
 
 
 def stated_numbers(document: Document) -> dict[str, float]:
     """The numbers that a machine's file states, by dotted key and in SI units; raises as `read_machine` does."""
-    profile = validate(HardwareProfile, document.value, document)
+    return _stated(validate(HardwareProfile, document.value, document))
+
+
+def _stated(profile: HardwareProfile) -> dict[str, float]:
     return flattened(profile.model_dump(exclude={"calibration"}))
 
 

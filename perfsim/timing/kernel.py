@@ -195,7 +195,7 @@ def layer_times(
         vector_s=values["vector_s"],
         compute_s=values["compute_s"],
         layer_s=values["layer_s"],
-        bound=_bound(values, shape, policy),
+        bound=bound_codes(values, shape, policy),
         steps=values,
     )
 
@@ -212,7 +212,7 @@ def _carried(
     return np.where(traffic.before >= 0, values[name][traffic.before], 0.0)
 
 
-def _bound(values: Mapping[str, Values], shape: Shape, policy: TimingPolicy) -> Values:
+def bound_codes(values: Mapping[str, Values], shape: Shape, policy: TimingPolicy) -> Values:
     """What limits: of parts that overlap the longest, of equal ones the first in `BOUNDS`."""
     units = [(1, values["matrix_s"]), (2, values["vector_s"])]
     if shape.stream:

@@ -1,0 +1,114 @@
+"""The machines of a sweep: one machine with some numbers of its file replaced by arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from perfsim.errors import InvalidValueError, UnknownNameError, describe
+from perfsim.hardware.fields import field_of, with_values
+from perfsim.hardware.machine import NUMBERS
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_OF_THE_RATE = ("matrix", "clock", "macs_per_cycle", "array")
+
+
+class Points:
+    """The points of a sweep as machines.
+
+    machine: what all have in common. arrays: by key of a machine's file, arrays of shape (points,) in SI units.
+
+    Raises InputError for unknown keys, what is no array of numbers, several lengths, and keys that would contradict what
+    the machine's file states.
+    """
+
+    def __init__(self, machine: Machine, arrays: Mapping[str, Any]) -> None:
+        if not machine.is_one:
+            raise InvalidValueError(
+                "", found=f"several machines in '{machine.name}'", expected="one, and points"
+            )
+        if not isinstance(arrays, Mapping) or not arrays:
+            raise InvalidValueError(
+                "", found=describe(arrays), expected="a mapping of a machine's keys to arrays"
+            ).at(where="points")
+        self._machine = machine
+        self.arrays: dict[str, Array] = {}
+        for key, values in arrays.items():
+            self.arrays[key] = _checked(key, values)
+        lengths = {len(values) for values in self.arrays.values()}
+        if len(lengths) > 1 or 0 in lengths:
+            found = ", ".join(f"{len(values):,} of {key}" for key, values in self.arrays.items())
+            raise InvalidValueError("", found=found, expected="arrays of one length, not empty").at(
+                where="points"
+            )
+        (self.count,) = lengths
+        check_rate(machine, self.arrays)
+
+    @cached_property
+    def sample(self) -> Machine:
+        """The first of the machines, as an array of one."""
+        return self.machines(slice(0, 1))
+
+    def machines(self, block: slice) -> Machine:
+        """Some of the machines; raises InvalidValueError where a number is not above zero."""
+        return machines_with(
+            self._machine, {key: values[block] for key, values in self.arrays.items()}
+        )
+
+
+def machines_with(machine: Machine, arrays: Mapping[str, Array]) -> Machine:
+    """`machine` with arrays of numbers by key of its file."""
+    paths = {field_of(key).path: values for key, values in arrays.items()}
+    if paths.keys() <= set(NUMBERS):
+        changed: Any = paths  # looked at once, where each key by itself would look at all again
+        return replace(machine, **changed)
+    return with_values(machine, machine.stated, arrays)
+
+
+def check_rate(machine: Machine, keys: Mapping[str, Any]) -> None:
+    """Raise where keys of the matrix unit's rate would contradict what the machine's file states beside them."""
+    stated = {key.partition(".")[0] for key in machine.stated}
+    varied = {key.partition(".")[0]: key for key in keys}
+    if not varied.keys() & set(_OF_THE_RATE):
+        return
+    for key, others in (
+        ("matrix", ("clock",)),
+        ("clock", ("matrix",)),
+        ("macs_per_cycle", ("matrix", "array")),
+        ("array", ("matrix", "macs_per_cycle") if "clock" in stated else ()),
+    ):
+        for other in others:
+            if key in varied and other in stated and other not in varied:
+                raise InvalidValueError(
+                    f"'{machine.name}' states '{other}', which '{varied[key]}' would contradict",
+                    expected="one of them in the machine's file",
+                ).at(where=varied[key])
+    if varied.keys() & {"clock", "macs_per_cycle"} and "clock" not in {*stated, *varied}:
+        raise UnknownNameError(
+            f"'{machine.name}' states no clock, from which '{next(iter(keys))}' would give a rate",
+            expected="'matrix'",
+        ).at(where=next(iter(keys)))
+
+
+def _checked(key: str, values: Any) -> Array:
+    try:
+        field = field_of(key)
+    except UnknownNameError as error:
+        raise error.at(where="points") from None
+    array = np.asarray(values)
+    kinds = "iu" if field.whole else "iuf"
+    if array.ndim != 1 or array.dtype.kind not in kinds:
+        found = f"an array of {array.dtype} with {array.ndim} dimensions"
+        numbers = "whole numbers" if field.whole else "numbers"
+        raise InvalidValueError(
+            "", found=found, expected=f"an array of {numbers} with one dimension"
+        ).at(where=f"points, {key}")
+    return array.astype(np.int64 if field.whole else np.float64, copy=False)
