@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from perfsim.report.schema import schema
     from perfsim.result import Result, Totals
     from perfsim.simulation import compare, simulate, simulate_array
+    from perfsim.sweeps.sweep import Sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ _HOMES = {
     "simulate": "perfsim.simulation",
     "simulate_array": "perfsim.simulation",
     "compare": "perfsim.simulation",
+    "sweep": "perfsim.sweeps.sweep",
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
     "validate": "perfsim.accuracy",
@@ -73,6 +75,7 @@ _HOMES = {
     "Program": "perfsim.program",
     "Result": "perfsim.result",
     "Totals": "perfsim.result",
+    "Sweep": "perfsim.sweeps.sweep",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
     "Validation": "perfsim.accuracy",
@@ -98,6 +101,7 @@ __all__ = [
     "simulate",
     "simulate_array",
     "compare",
+    "sweep",
     "explain",
     "export_onnx",
     "validate",
@@ -115,6 +119,7 @@ __all__ = [
     "Program",
     "Result",
     "Totals",
+    "Sweep",
     "Buffers",
     "AddressPlan",
     "Validation",

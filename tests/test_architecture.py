@@ -15,7 +15,8 @@ PACKAGE = ROOT / "perfsim"
 LEVELS = (
     ("cli", "__main__"),
     ("report",),
-    ("accuracy",),
+    ("accuracy", "sensitivity"),
+    ("sweeps",),
     ("simulation",),
     ("result", "traffic"),
     ("timing", "placement"),
@@ -58,11 +59,11 @@ HOMES = {
     },
     "yaml": {"document"},
     "networkx": {"network.graph"},
-    "pandas": {"result", "simulation", "report.explain", "accuracy"},
-    "pyarrow": {"report.sheet"},
-    "numba": {"placement.address_sections"},
+    "pandas": {"result", "simulation", "report.explain", "accuracy", "sweeps.sweep"},
+    "pyarrow": {"report.sheet", "sweeps.dataset"},
+    "numba": {"placement.address_sections", "sweeps.compiled_loops"},
     "ortools": {"placement.address_cp_sat"},
-    "scipy": {"placement.optimal_solver"},
+    "scipy": {"placement.optimal_solver", "sweeps.grid"},
     "torch": {"frontends.torch_reader", "frontends.torch_export"},
     "numpy": {
         "cli",
@@ -78,6 +79,7 @@ HOMES = {
         "traffic",
         "result",
         "simulation",
+        "sweeps",
     },
 }
 

@@ -10,12 +10,13 @@ in once per inference; the feature maps go first.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.eviction import Thresholds, thresholds_of, uses_of
-from perfsim.placement.placement import Placement, between, touches_of
+from perfsim.placement.placement import Flags, Placement, between, touches_of
 from perfsim.placement.plan import Choice, Planned, Spans, placement_of
 from perfsim.program import Kind, Program
 
@@ -32,7 +33,7 @@ class Liveness(Planned):
     ) -> Placement:
         """The placement of `program` in `sram_bytes`; raises MemoryTooSmallError."""
         thresholds = thresholds_of(program, double_buffered=double_buffered)
-        choice = whole_lives(program, thresholds, sram_bytes)
+        choice = threshold_choice(program, thresholds, sram_bytes)
         return placement_of(program, choice, sram_bytes, self.name, double_buffered=double_buffered)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:
@@ -106,15 +107,23 @@ def _shared(program: Program, position: int) -> list[str]:
     ]
 
 
-def whole_lives(program: Program, thresholds: Thresholds, sram_bytes: int) -> Choice:
-    """The choice that keeps in internal memory, for their whole lives, the buffers whose thresholds `sram_bytes` reaches.
+def threshold_choice(program: Program, thresholds: Thresholds, sram_bytes: int) -> Choice:
+    """The choice that keeps inside all whose thresholds `sram_bytes` reaches."""
+    choice = whole_lives(
+        program, sram_bytes >= thresholds.buffers, sram_bytes >= thresholds.weights
+    )
+    reached = np.concatenate([thresholds.buffers, thresholds.weights])
+    return replace(choice, capacities=between(reached, sram_bytes))
 
-    The same of pinned weights, between inferences.
+
+def whole_lives(program: Program, present: Flags, pinned: Flags | None = None) -> Choice:
+    """The choice that keeps the `present` buffers, shape (buffers,), in internal memory for their whole lives.
+
+    pinned: the weights that stay between inferences, shape (tensors,); none unless given.
 
     A network input is read once, by its first reader, and an output is written by its producer.
     """
     touches, buffers, uses = touches_of(program), buffers_of(program), uses_of(program)
-    present = sram_bytes >= thresholds.buffers
     resident = ~touches.is_weight & present[buffers.of[touches.tensor]]
     chosen = np.flatnonzero(present)
     return Choice(
@@ -122,6 +131,5 @@ def whole_lives(program: Program, thresholds: Thresholds, sram_bytes: int) -> Ch
         arrives=resident & uses.arrives,
         leaves=resident & uses.leaves,
         spans=Spans(chosen, buffers.first[chosen], buffers.last[chosen]),
-        pinned=sram_bytes >= thresholds.weights,
-        capacities=between(np.concatenate([thresholds.buffers, thresholds.weights]), sram_bytes),
+        pinned=np.zeros(len(program.tensors), dtype=bool) if pinned is None else pinned,
     )

@@ -8,7 +8,7 @@ those only that are not pinned.
 from __future__ import annotations
 
 from perfsim.placement.eviction import thresholds_of
-from perfsim.placement.liveness import threshold_reasons, whole_lives
+from perfsim.placement.liveness import threshold_choice, threshold_reasons
 from perfsim.placement.placement import Placement
 from perfsim.placement.plan import Planned, placement_of
 from perfsim.program import Program
@@ -26,7 +26,7 @@ class Pinned(Planned):
     ) -> Placement:
         """The placement of `program` in `sram_bytes`; raises MemoryTooSmallError."""
         thresholds = thresholds_of(program, double_buffered=double_buffered, pinned=True)
-        choice = whole_lives(program, thresholds, sram_bytes)
+        choice = threshold_choice(program, thresholds, sram_bytes)
         return placement_of(program, choice, sram_bytes, self.name, double_buffered=double_buffered)
 
     def explain(self, program: Program, placement: Placement, position: int) -> list[str]:

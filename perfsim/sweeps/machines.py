@@ -26,8 +26,8 @@ class Points:
 
     machine: what all have in common. arrays: by key of a machine's file, arrays of shape (points,) in SI units.
 
-    Raises InputError for unknown keys, what is no array of numbers, several lengths, and keys that would contradict what
-    the machine's file states.
+    Raises InputError for unknown keys, what is no array of numbers, several lengths, and keys that would contradict
+    what the machine's file states.
     """
 
     def __init__(self, machine: Machine, arrays: Mapping[str, Any]) -> None:
@@ -67,6 +67,8 @@ class Points:
 def machines_with(machine: Machine, arrays: Mapping[str, Array]) -> Machine:
     """`machine` with arrays of numbers by key of its file."""
     paths = {field_of(key).path: values for key, values in arrays.items()}
+    if "matrix" in arrays and not machine.extras.matrix_speed:
+        paths["matrix_flops"] = paths.pop("")
     if paths.keys() <= set(NUMBERS):
         changed: Any = paths  # looked at once, where each key by itself would look at all again
         return replace(machine, **changed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -69,7 +69,22 @@ class Plan:
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         np.add.at(kept[:, 0], touches.layer[pinned], touches.bytes[pinned])
         early = prefetch_bytes(self.program, placement, sram_bytes) + kept
-        return np.minimum(early, moved.weight_read_bytes[:, np.newaxis])
+        return np.asarray(np.minimum(early, moved.weight_read_bytes[:, np.newaxis]))
+
+
+class Breakpoints(NamedTuple):
+    """The memories at which plans begin and end, by rising memory.
+
+    Attributes:
+        least, below, number: from and below which memory each plan holds, and its position among the plans.
+        table: for each `memory >> shift` the last plan that begins at most there; what lies above is the last one's.
+    """
+
+    least: Wholes
+    below: Wholes
+    number: Numbers
+    table: Numbers
+    shift: int
 
 
 class Plans:
@@ -80,14 +95,7 @@ class Plans:
         self._lock = Lock()
         self.plans: list[Plan] = []
         none = np.zeros(0, dtype=np.int64)
-        # The plans by rising memory: from, below, position in `plans`; and a table of memories >> shift.
-        self._table: tuple[Wholes, Wholes, Numbers, Wholes, int] = (
-            none,
-            none,
-            none.astype(np.int32),
-            none,
-            0,
-        )
+        self.breakpoints = Breakpoints(none, none, none.astype(np.int32), none.astype(np.int32), 0)
 
     def which(self, sram_bytes: Wholes) -> Numbers:
         """The position in `plans` of the plan for each memory, shape (machines,).
@@ -108,7 +116,7 @@ class Plans:
 
     def _known(self, sram_bytes: Wholes) -> Numbers:
         """The plans that are known; `_UNKNOWN` for others."""
-        least, below, number, table, shift = self._table
+        least, below, number, table, shift = self.breakpoints
         if not len(least):
             return np.full(len(sram_bytes), _UNKNOWN, dtype=np.int32)
         place = table[np.minimum(sram_bytes >> shift, len(table) - 1)]
@@ -119,7 +127,7 @@ class Plans:
             exact = np.searchsorted(least, asked, side="right") - 1
             holds = (exact >= 0) & (asked < below[exact])
             found[wrong] = np.where(holds, number[exact], _UNKNOWN)
-        return found
+        return np.asarray(found)
 
     def _add(self, sizes: Wholes) -> None:
         """Makes the plans for `sizes`, which rise, where they are not known by now."""
@@ -130,16 +138,16 @@ class Plans:
             size = int(sizes[at])
             placed = self._policy.place(self._program, size, double_buffered=self._doubled)
             capacities = placed.capacities
-            least, below = size, size + 1
+            least_bytes, below_bytes = size, size + 1
             if capacities is not None:
-                least, below = capacities.least_bytes, capacities.below_bytes
-            made.append(Plan(self._program, placed, least, below))
-            at = int(np.searchsorted(sizes, below, side="left"))
+                least_bytes, below_bytes = capacities.least_bytes, capacities.below_bytes
+            made.append(Plan(self._program, placed, least_bytes, below_bytes))
+            at = int(np.searchsorted(sizes, below_bytes, side="left"))
         if not made:
             return
         first = len(self.plans)
         self.plans += made
-        least, below, number, _, _ = self._table
+        least, below, number, *_ = self.breakpoints
         number = np.concatenate([number, np.arange(first, len(self.plans), dtype=np.int32)])
         least = np.concatenate([least, [plan.least_bytes for plan in made]])
         below = np.concatenate([below, [plan.below_bytes for plan in made]])
@@ -148,8 +156,8 @@ class Plans:
         # Above the last breakpoint there is one plan only.
         shift = max(int(least[-1]).bit_length() - _BUCKETS.bit_length() + 1, 0)
         starts = np.arange((int(least[-1]) >> shift) + 2) << shift
-        table = np.maximum(np.searchsorted(least, starts, side="right") - 1, 0)
-        self._table = (least, below, number, table, shift)
+        table = np.maximum(np.searchsorted(least, starts, side="right") - 1, 0).astype(np.int32)
+        self.breakpoints = Breakpoints(least, below, number, table, shift)
 
 
 def plans_of(program: Program, policy: PlacementPolicy, *, double_buffered: bool) -> Plans:

@@ -80,7 +80,7 @@ class _Step:
 class Schedule:
     """The totals of one plan.
 
-    wanted: columns of layers that are summed, and "bound" for the code of what bounds the network.
+    wanted: totals: sums over the layers by name, and "bound" for the code of what bounds the network.
     machine: any of the machines: it says which parts there are, and which numbers are arrays.
     steady: whether of a further inference.
     """
@@ -125,10 +125,11 @@ class Schedule:
         self._of_layer: list[dict[str, int]] = [{} for _ in layers]
         results: dict[str, int] = {}
         for name in wanted:
+            summed = "layer_s" if name == "total_s" else name
             results[name] = (
                 self._network_bound()
                 if name == "bound"
-                else self._sum([self._value(at, name) for at in layers])
+                else self._sum([self._value(at, summed) for at in layers])
             )
         return results
 

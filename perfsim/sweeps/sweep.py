@@ -2,29 +2,39 @@
 
     plans (once for each range of memories) -> schedule of each plan -> blocks of machines with the same plan
 
-Points are taken in blocks that stay in a core's cache, ordered by plan inside a block, so that a layer's counts are plain
-numbers there. numpy lets go of the interpreter, so that several blocks are computed at once.
+Points are taken in blocks, ordered by plan inside a block, so that a layer's counts are plain numbers there. numpy lets
+go of the interpreter, so that several blocks are computed at once.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError, unknown_name
+from perfsim.errors import unknown_name
 from perfsim.program import lower
 from perfsim.simulation import policies_of
+from perfsim.sweeps.compiled import (
+    Tables,
+    compiled_totals,
+    compiled_which,
+    is_compiled,
+    tables,
+)
 from perfsim.sweeps.machines import Points
-from perfsim.sweeps.plans import plans_of
+from perfsim.sweeps.plans import Plan, plans_of
 from perfsim.sweeps.schedule import Schedule, some_machines
 from perfsim.timing.kernel import BOUNDS
 from perfsim.timing.terms import shape_of
+from perfsim.timing.work import layer_work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +42,7 @@ if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
     from perfsim.placement.placement import PlacementPolicy
-    from perfsim.sweeps.plans import Plan
     from perfsim.sweeps.schedule import Machines
-    from perfsim.timing.kernel import TimingPolicy
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Columns: TypeAlias = dict[str, Array]
@@ -47,7 +55,17 @@ SUMS = (
 COLUMNS = (*SUMS, "peak_sram_bytes", "bound", "steady_s", "steady_ddr_bytes", "energy_delay_js")
 DEFAULT_COLUMNS = ("total_s", "ddr_bytes", "peak_sram_bytes", "bound", "energy_j")
 
-BLOCK = 1 << 20  # points that are ordered by plan at once
+_STEADY = {"steady_s": "total_s", "steady_ddr_bytes": "ddr_bytes"}
+
+FILLED = -1  # a peak that is the memory itself
+_OF_PLAN: Mapping[str, Callable[[Plan], int]] = {
+    "peak_sram_bytes": lambda plan: FILLED if plan.fills_memory else plan.peak_bytes,
+    "ddr_bytes": lambda plan: int(plan.traffic.ddr_bytes.sum()),
+    "steady_ddr_bytes": lambda plan: int(plan.steady_traffic.ddr_bytes.sum()),
+}
+
+BLOCK = 1 << 20  # points that are ordered by plan at once, where they go through a schedule
+COMPILED_BLOCK = 1 << 17  # points that are computed at once, where all of it is compiled
 PIECE = 1 << 14  # points that go through a schedule at once: their values stay in a core's cache
 
 
@@ -96,7 +114,9 @@ class Sweep:
 
         columns: dict[str, Any] = {**self.points, **self.columns}
         if "bound" in columns:
-            columns["bound"] = pd.Categorical.from_codes(self.columns["bound"], list(BOUNDS))
+            columns["bound"] = pd.Categorical.from_codes(
+                self.columns["bound"].tolist(), pd.Index(BOUNDS)
+            )
         return pd.DataFrame(columns)
 
 
@@ -116,8 +136,8 @@ def sweep(
     >>> found = sweep(network, machine, {"sram": np.array([2**18, 2**20]), "ddr_bandwidth": np.array([1e9, 2e9])})
     >>> found.total_s
 
-    points: by key of a machine's file (``sram``, ``ddr_bandwidth``, ``matrix``, ``stream.bandwidth``, ...) arrays of one
-        length in SI units; whole numbers for sizes.
+    points: by key of a machine's file (``sram``, ``ddr_bandwidth``, ``matrix``, ``stream.bandwidth``, ...) arrays of
+        one length in SI units; whole numbers for sizes.
     placement, timing: names of policies, or a placement policy itself; the machine's own unless given.
     columns: of `COLUMNS`, those to compute; unless given those of `DEFAULT_COLUMNS` that the machine has.
     threads: how many blocks are computed at once; as many as there are processors unless given.
@@ -130,7 +150,8 @@ def sweep(
     each = Points(machine, points)
     evaluation = Evaluation(network, each.sample, placement, timing, columns)
     found = evaluation.empty(each.count)
-    blocks = [slice(start, min(start + BLOCK, each.count)) for start in range(0, each.count, BLOCK)]
+    size = evaluation.block
+    blocks = [slice(start, min(start + size, each.count)) for start in range(0, each.count, size)]
 
     def compute(block: slice) -> None:
         for name, values in evaluation.totals(
@@ -168,28 +189,44 @@ class Evaluation:
         doubled = machine.double_buffered
         self._plans = plans_of(self._program, self._placement, double_buffered=doubled)
         self._schedules: dict[tuple[int, bool], Schedule] = {}
-        self.columns = self._checked(columns)
-        sums = [name for name in self.columns if name in (*SUMS, "bound")]
-        if "energy_delay_js" in self.columns:
-            sums += [name for name in ("energy_j", "total_s") if name not in sums]
-        self._first = ["layer_s" if name == "total_s" else name for name in sums]
-        self._steady = [name for name in self.columns if name.startswith("steady_")]
+        self._per_plan: Columns = {}
+        self._tables: Tables | None = None
+        self._lock = Lock()
+        shape = shape_of(machine)
+        self._symbols = {each.symbol for each in self._timing.formulas(shape)}
+        self.columns = self._checked(columns, has_energy=bool(shape.energy))
+        # What is the same for all machines of a plan, what is compiled, and what goes through its schedule.
+        per_plan = ["peak_sram_bytes"]
+        if "ddr_bytes" not in self._symbols:
+            per_plan += ["ddr_bytes", "steady_ddr_bytes"]
+        self._of_plan = [name for name in self.columns if name in per_plan]
+        self._is_compiled = "total_s" in self.columns and is_compiled(self._timing, shape)
+        scheduled = [name for name in self.columns if name not in self._of_plan]
+        if self._is_compiled:
+            scheduled.remove("total_s")
+        self._computed = list(scheduled)  # what `_run` fills
+        if "energy_delay_js" in scheduled:
+            scheduled += [name for name in ("energy_j", "total_s") if name not in scheduled]
+        self._scheduled = [name for name in scheduled if name in (*SUMS, "bound")]
+        self._steady = [name for name in scheduled if name.startswith("steady_")]
 
-    def _checked(self, columns: Sequence[str] | None) -> list[str]:
-        shape = shape_of(self._machine)
-        symbols = {each.symbol for each in self._timing.formulas(shape)}
-        stated = {
+    @property
+    def block(self) -> int:
+        """How many machines `totals` is best given at once."""
+        return BLOCK if self._computed else COMPILED_BLOCK
+
+    def _checked(self, columns: Sequence[str] | None, *, has_energy: bool) -> list[str]:
+        stated = [
             name
             for name in COLUMNS
-            if name not in SUMS or name in ("total_s", "ddr_bytes") or name in symbols
-        }
-        if not shape.energy:
-            stated.discard("energy_delay_js")
+            if name not in SUMS or name in ("total_s", "ddr_bytes") or name in self._symbols
+            if name != "energy_delay_js" or has_energy
+        ]
         if columns is None:
             return [name for name in DEFAULT_COLUMNS if name in stated]
         for name in columns:
             if name not in stated:
-                raise unknown_name("column", name, sorted(stated, key=COLUMNS.index))
+                raise unknown_name("column", name, stated)
         return list(dict.fromkeys(columns))
 
     def empty(self, count: int) -> Columns:
@@ -200,44 +237,75 @@ class Evaluation:
         """The columns of an array of so many machines, arrays of shape (machines,); raises MemoryTooSmallError."""
         machines = some_machines(machine, count)
         found = self.empty(count)
-        which = self._plans.which(np.atleast_1d(machine.sram_bytes))
+        sizes = np.atleast_1d(machine.sram_bytes)
+        which = None if not self._is_compiled else compiled_which(sizes, self._plans.breakpoints)
+        if which is None:
+            which = self._plans.which(sizes)
+        self._look_up(which, machines.sram_bytes, found)
+        if self._is_compiled:
+            self._run_compiled(which, machines, found["total_s"])
+        if not self._computed:
+            return found
         if len(which) == 1:
-            self._compute(int(which[0]), machines, found, slice(0, count))
+            self._run(int(which[0]), machines, found, slice(0, count))
             return found
         order = np.argsort(which.astype(np.uint16) if which.max() < 2**16 else which, kind="stable")
         ordered = machines.taken(order)
         parts = self.empty(count)
         for number, part in _runs(which[order]):
-            self._compute(number, ordered, parts, part)
-        for name, values in parts.items():
-            found[name][order] = values
+            self._run(number, ordered, parts, part)
+        for name in self._computed:
+            found[name][order] = parts[name]
         return found
 
-    def _compute(self, number: int, machines: Machines, found: Columns, part: slice) -> None:
-        """Puts the columns of machines that have one plan into `found`."""
-        plan = self._plans.plans[number]
+    def _look_up(self, which: Array, sram_bytes: Array, found: Columns) -> None:
+        """Puts what is the same for all machines of a plan into `found`."""
+        plans = self._plans.plans
+        for name in self._of_plan:
+            with self._lock:
+                known = self._per_plan.get(name, np.zeros(0, dtype=np.int64))
+                more = [_OF_PLAN[name](plan) for plan in plans[len(known) :]]
+                known = self._per_plan[name] = np.append(known, np.array(more, dtype=np.int64))
+            values = known[which]
+            if name == "peak_sram_bytes":
+                values = np.where(values == FILLED, sram_bytes, values)
+            found[name][:] = values
+
+    def _run_compiled(self, which: Array, machines: Machines, total_s: Array) -> None:
+        with self._lock:
+            plans = self._plans.plans
+            if self._tables is None or len(self._tables.kinds) < len(plans):
+                self._tables = tables(layer_work(self._program), plans)
+            counts = self._tables
+        count = len(total_s)
+        rates = [
+            np.ascontiguousarray(np.broadcast_to(machines.values[name], count), dtype=np.float64)
+            for name in ("ddr_bytes_per_s", "matrix_flops", "vector_flops")
+        ]
+        compiled_totals(counts, np.broadcast_to(which, count), rates, self._timing, total_s)
+
+    def _run(self, number: int, machines: Machines, found: Columns, part: slice) -> None:
+        """Puts the columns of machines that have one plan into `found`, by its schedule."""
         for start in range(part.start, part.stop, PIECE):
             piece = slice(start, min(start + PIECE, part.stop))
             taken = machines.taken(piece)
-            totals = self._schedule(number, steady=False).run(taken)
+            totals: Columns = {}
+            if self._scheduled:
+                totals |= self._schedule(number, steady=False).run(taken)
             if self._steady:
                 later = self._schedule(number, steady=True).run(taken)
-                totals |= {"steady_s": later["layer_s"], "steady_ddr_bytes": later["ddr_bytes"]}
-            if "layer_s" in totals:
-                totals["total_s"] = totals["layer_s"]
-            if "energy_delay_js" in found:
+                totals |= {f"steady_{name.removeprefix('total_')}": later[name] for name in later}
+            if "energy_delay_js" in self.columns:
                 totals["energy_delay_js"] = totals["energy_j"] * totals["total_s"]
-            if "peak_sram_bytes" in found:
-                totals["peak_sram_bytes"] = (
-                    taken.sram_bytes if plan.fills_memory else plan.peak_bytes
-                )
-            for name, values in found.items():
-                values[piece] = totals[name]
+            for name in self._computed:
+                found[name][piece] = totals[name]
 
     def _schedule(self, number: int, *, steady: bool) -> Schedule:
         key = (number, steady)
         if key not in self._schedules:
-            wanted = ["layer_s", "ddr_bytes"] if steady else self._first
+            wanted = self._scheduled
+            if steady:
+                wanted = [_STEADY[name] for name in self._steady]
             self._schedules[key] = Schedule(
                 self._plans.plans[number], self._timing, self._machine, wanted, steady=steady
             )
@@ -248,7 +316,7 @@ def _runs(numbers: Array) -> Iterator[tuple[int, slice]]:
     """Each number of an ordered array with where it stands."""
     edges = np.flatnonzero(np.diff(numbers)) + 1
     bounds = [0, *edges.tolist(), len(numbers)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         yield int(numbers[start]), slice(start, stop)
 
 
