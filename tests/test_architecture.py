@@ -60,7 +60,7 @@ HOMES = {
     "yaml": {"document"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain", "accuracy", "sweeps.sweep"},
-    "pyarrow": {"report.sheet", "sweeps.dataset"},
+    "pyarrow": {"report.sheet", "sweeps.writers"},
     "numba": {"placement.address_sections", "sweeps.compiled_loops"},
     "ortools": {"placement.address_cp_sat"},
     "scipy": {"placement.optimal_solver", "sweeps.grid"},

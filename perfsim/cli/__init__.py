@@ -21,6 +21,7 @@ from perfsim.errors import InputError, OutputError, PerfsimError, nearest_name
 COMMANDS = {
     "run": "simulate one network on one machine: the per-layer table and the totals",
     "compare": "the same work on several machines, side by side",
+    "sweep": "many machines, and networks at many scales: a row for each point",
     "explain": "how the numbers of one layer came about",
     "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
     "plan": "addresses for buffers, so that none that live at the same time overlap",
@@ -34,7 +35,7 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export", "validate")
+_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export", "validate", "sweep")
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 

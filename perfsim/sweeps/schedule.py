@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -83,6 +84,7 @@ class Schedule:
     wanted: totals: sums over the layers by name, and "bound" for the code of what bounds the network.
     machine: any of the machines: it says which parts there are, and which numbers are arrays.
     steady: whether of a further inference.
+    by_row: whether the values of each layer are the results, by name and position: ``"layer_s 3"``.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class Schedule:
         wanted: Sequence[str],
         *,
         steady: bool = False,
+        by_row: bool = False,
     ) -> None:
+        self._by_row = by_row
         self._plan, self._policy, self._steady, self._machine = plan, policy, steady, machine
         self._traffic = plan.steady_traffic if steady else plan.traffic
         self._shape = shape_of(machine)
@@ -125,13 +129,18 @@ class Schedule:
         self._of_layer: list[dict[str, int]] = [{} for _ in layers]
         results: dict[str, int] = {}
         for name in wanted:
-            summed = "layer_s" if name == "total_s" else name
-            results[name] = (
-                self._network_bound()
-                if name == "bound"
-                else self._sum([self._value(at, summed) for at in layers])
-            )
+            if self._by_row:
+                of = self._layer_bound if name == "bound" else partial(self._named, name)
+                results |= {f"{name} {at}": of(at) for at in layers}
+            elif name == "bound":
+                results[name] = self._network_bound()
+            else:
+                summed = "layer_s" if name == "total_s" else name
+                results[name] = self._sum([self._value(at, summed) for at in layers])
         return results
+
+    def _named(self, name: str, at: int) -> int:
+        return self._value(at, name)
 
     def _last_uses(self) -> dict[int, int]:
         """For each step that a result needs the last step that takes it, itself where that is none."""
@@ -233,8 +242,8 @@ class Schedule:
                 is_own = True
         return total
 
-    def _network_bound(self) -> int:
-        """What bounds the layers that take most of the time: their times added by what bounds them."""
+    def _layer_bound(self, at: int) -> int:
+        """The code of what bounds a layer."""
         policy, shape = self._policy, self._shape
         names = [
             name
@@ -245,14 +254,17 @@ class Schedule:
         def codes(_: Machines, values: Sequence[Values]) -> Values:
             return bound_codes(dict(zip(names, values, strict=True)), shape, policy)
 
+        inputs = tuple(self._value(at, name) for name in names)
+        return self._step(("bound", inputs), codes, inputs)
+
+    def _network_bound(self) -> int:
+        """What bounds the layers that take most of the time: their times added by what bounds them."""
         sums = self._step(
             "bounds", lambda machines, _: np.zeros((len(BOUNDS), len(machines.sram_bytes)))
         )
         for at in range(len(self._plan.program.layers)):
-            inputs = tuple(self._value(at, name) for name in names)
-            code = self._step(("bound", inputs), codes, inputs)
-            layer_s = self._value(at, "layer_s")
-            sums = self._step(("bounds", at), _add_by_code, (sums, code, layer_s))
+            inputs = (sums, self._layer_bound(at), self._value(at, "layer_s"))
+            sums = self._step(("bounds", at), _add_by_code, inputs)
         return self._step("bound", lambda _, values: values[0].argmax(axis=0), (sums,))
 
 

@@ -55,6 +55,11 @@ SUMS = (
 COLUMNS = (*SUMS, "peak_sram_bytes", "bound", "steady_s", "steady_ddr_bytes", "energy_delay_js")
 DEFAULT_COLUMNS = ("total_s", "ddr_bytes", "peak_sram_bytes", "bound", "energy_j")
 
+# What it can give for each layer: columns of a run's table by the same names.
+LAYER_COLUMNS = (
+    *("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s", "bound"),
+    *("weight_s", "stream_s", "overhead_s", "energy_j"),
+)
 _STEADY = {"steady_s": "total_s", "steady_ddr_bytes": "ddr_bytes"}
 
 FILLED = -1  # a peak that is the memory itself
@@ -188,7 +193,7 @@ class Evaluation:
         self._program = lower(network)
         doubled = machine.double_buffered
         self._plans = plans_of(self._program, self._placement, double_buffered=doubled)
-        self._schedules: dict[tuple[int, bool], Schedule] = {}
+        self._schedules: dict[tuple[int, bool, bool], Schedule] = {}
         self._per_plan: Columns = {}
         self._tables: Tables | None = None
         self._lock = Lock()
@@ -300,14 +305,42 @@ class Evaluation:
             for name in self._computed:
                 found[name][piece] = totals[name]
 
-    def _schedule(self, number: int, *, steady: bool) -> Schedule:
-        key = (number, steady)
+    @property
+    def layer_columns(self) -> list[str]:
+        """What `layers` gives."""
+        return [name for name in LAYER_COLUMNS if name in ("ddr_bytes", "bound", *self._symbols)]
+
+    def layers(self, machine: Machine, count: int) -> Columns:
+        """The values of each layer of an array of so many machines, arrays of shape (machines, layers)."""
+        machines = some_machines(machine, count)
+        which = np.broadcast_to(self._plans.which(np.atleast_1d(machine.sram_bytes)), count)
+        rows = len(self._program.layers)
+        found: Columns = {
+            name: np.empty((count, rows), dtype=_dtype(name)) for name in self.layer_columns
+        }
+        for number in np.unique(which).tolist():
+            positions = np.flatnonzero(which == number)
+            for start in range(0, len(positions), PIECE):
+                piece = positions[start : start + PIECE]
+                values = self._schedule(number, by_row=True).run(machines.taken(piece))
+                for name, column in found.items():
+                    for at in range(rows):
+                        column[piece, at] = values[f"{name} {at}"]
+        return found
+
+    def _schedule(self, number: int, *, steady: bool = False, by_row: bool = False) -> Schedule:
+        key = (number, steady, by_row)
         if key not in self._schedules:
-            wanted = self._scheduled
+            wanted = self.layer_columns if by_row else self._scheduled
             if steady:
                 wanted = [_STEADY[name] for name in self._steady]
             self._schedules[key] = Schedule(
-                self._plans.plans[number], self._timing, self._machine, wanted, steady=steady
+                self._plans.plans[number],
+                self._timing,
+                self._machine,
+                wanted,
+                steady=steady,
+                by_row=by_row,
             )
         return self._schedules[key]
 

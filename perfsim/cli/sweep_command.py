@@ -1,0 +1,81 @@
+"""Many machines, and networks at many scales: the total time, data movement and energy of each, exact to the bit.
+
+perfsim sweep mobilenet_v1 --hw 1MB_1GBs_1TF --vary sram=64KiB:16MiB:log:64 --vary ddr_bandwidth=1GB/s,2GB/s -o x.csv
+perfsim sweep resnet18 resnet50 --hw big.yaml --vary matrix=1TFLOPS:64TFLOPS --vary batch=1,8 --sample 10000 -o x.parquet
+perfsim sweep mobilenet_v1 --hw 1MB_1GBs_1TF --vary sram=64KiB:16MiB:log:64 --where 'total_s <= 5 ms'
+
+What is varied: any number of the machine's file by its key, and width, resolution, batch, precision.feature_map and
+precision.weight of the networks. VALUES is a list (1,2,4), a range with steps (64KiB:16MiB:log:64 or :linear:64), or,
+with --sample, a range to draw from (64KiB:16MiB, :log unless :linear).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from perfsim.cli import DONE, INTERRUPTED, common, complain
+from perfsim.cli.sweep_options import (
+    Progress,
+    add_points,
+    add_sweep_policies,
+    read_study,
+    single_output,
+)
+from perfsim.errors import InvalidValueError
+
+MOST_SHOWN = 1_000_000  # rows that are printed rather than written
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``perfsim sweep``."""
+    common.add_network(parser, many=True)
+    add_points(parser)
+    add_sweep_policies(parser)
+    parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="what to compute, such as total_s,ddr_bytes,peak_sram_bytes,bound,energy_j (the default), ddr_s, "
+        "compute_s, steady_s, energy_delay_js",
+    )
+    parser.add_argument("--per-layer", action="store_true", help="a row for each layer")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted sweep: what is finished beside FILE is checked and kept",
+    )
+    common.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    output = single_output(arguments)
+    if arguments.resume and output is None:
+        raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--resume")
+    columns = arguments.columns.split(",") if arguments.columns else None
+    study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
+    progress = Progress(study.count, arguments)
+    if output is None:
+        from perfsim.report.sweep import sweep_sheet
+
+        if study.most_rows > MOST_SHOWN:
+            raise InvalidValueError(
+                "", found=f"{study.most_rows:,} rows without a file", expected="-o FILE"
+            ).at(file="--output")
+        rows = study.rows(0, study.count)
+        common.give_out(sweep_sheet(study, rows, arguments.settings), arguments)
+        return DONE
+
+    from perfsim.sweeps.dataset import run_study
+    from perfsim.sweeps.request import check_room
+
+    check_room(study, output)
+    try:
+        count = run_study(study, output, resume=arguments.resume, progress=progress)
+    except KeyboardInterrupt:
+        progress.end()
+        complain(f"stopped: {output} has what is done; the same command with --resume goes on")
+        return INTERRUPTED
+    progress.end()
+    if not arguments.quiet:
+        complain(f"{output}: {count:,} rows")
+    return DONE

@@ -1,0 +1,127 @@
+"""A sweep from the texts in which people state it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfsim.errors import InputError, InvalidValueError, UnknownNameError, unknown_name
+from perfsim.hardware.fields import FIELDS, Field, field_of
+from perfsim.sweeps.expression import parse_expression
+from perfsim.sweeps.grid import Axis, Grid, Sample, parse_axis
+from perfsim.sweeps.study import Study, Variant
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+    from perfsim.network.graph import Network
+    from perfsim.placement.placement import PlacementPolicy
+
+# What can be varied of a network's file.
+SCALES: Mapping[str, Field] = {
+    field.key: field
+    for field in (
+        Field("width", "", None, 1e-6, 1e6),
+        Field("resolution", "", None, 1, 2**31, whole=True),
+        Field("batch", "", None, 1, 2**31, whole=True),
+        Field("precision.feature_map", "", None, 1, 1024, whole=True),
+        Field("precision.weight", "", None, 1, 1024, whole=True),
+    )
+}
+
+LARGEST = 10**12  # points: hours even where nothing is written
+
+
+def make_study(
+    models: Sequence[str],
+    load: Callable[[str, Mapping[str, Any]], Network],
+    machine: Machine,
+    vary: Sequence[str],
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    sampler: str = "sobol",
+    where: Sequence[str] = (),
+    placement: str | PlacementPolicy | None = None,
+    timing: str | None = None,
+    columns: Sequence[str] | None = None,
+    per_layer: bool = False,
+) -> Study:
+    """The sweep of `models` on `machine` that these texts state.
+
+    load: gives a network at some scales, by key of its file. vary: ``KEY=VALUES`` each, of the machine's file or of
+    `SCALES`; see `grid.parse_axis`. sample: of the machine's numbers, how many points to draw for each network.
+    where: conditions; see `expression`.
+
+    Raises InputError where something is wrong with them.
+    """
+    scales: list[Axis] = []
+    axes: list[Axis] = []
+    for text in vary:
+        key, equals, values = text.partition("=")
+        key = key.strip()
+        if not key or not equals or not values.strip():
+            raise InvalidValueError(
+                "", found=f"'{text}'", expected="KEY=VALUES such as sram=64KiB:16MiB:log:64"
+            ).at(file="--vary")
+        try:
+            if key in SCALES:
+                scales.append(parse_axis(SCALES[key], values))
+            else:
+                axes.append(parse_axis(_machine_field(key), values, sampled=sample is not None))
+        except InputError as error:
+            raise error.at(file=f"--vary {key}") from None
+    keys = [axis.key for axis in (*scales, *axes)]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InvalidValueError("", found=f"'{key}' twice", expected="each key once").at(
+                file="--vary"
+            )
+    space = Grid(axes) if sample is None else Sample(axes, sample, seed, sampler)
+    combinations = list(product(*(axis.values.tolist() for axis in scales)))
+    check_count(len(models) * len(combinations) * space.count)
+    variants = []
+    for model in models:
+        for values_of in combinations:
+            scale = {axis.key: value for axis, value in zip(scales, values_of, strict=True)}
+            variants.append(Variant(load(model, scale), scale))
+    study = Study(variants, machine, space, placement, timing, columns, (), per_layer)
+    known = [*study.inputs, *study.result_columns]
+    conditions = []
+    for text in where:
+        try:
+            conditions.append(parse_expression(text, known, condition=True))
+        except InputError as error:
+            raise error.at(file="--where") from None
+    return Study(variants, machine, space, placement, timing, columns, conditions, per_layer)
+
+
+def _machine_field(key: str) -> Field:
+    try:
+        return field_of(key)
+    except UnknownNameError:
+        known = [*SCALES, *FIELDS]
+        raise unknown_name("number of a machine or scale of a network", key, known) from None
+
+
+def check_count(count: int) -> None:
+    """Raise for more points than can be computed in hours."""
+    if count > LARGEST:
+        raise InvalidValueError(
+            "", found=f"{count:,} points", expected=f"at most {LARGEST:,}; fewer steps, or --sample"
+        ).at(file="--vary")
+
+
+def check_room(study: Study, output: str) -> None:
+    """Raise where the rows of a sweep would not fit on the disk of `output`."""
+    free = shutil.disk_usage(Path(output).resolve().parent).free
+    columns = 1 + len(study.inputs) + len(study.result_columns)
+    needed = 2 * 8 * columns * study.count  # the finished partitions, and the output
+    if needed > free:
+        raise InvalidValueError(
+            f"{study.count:,} points would take up to {needed / 1e9:,.1f} GB",
+            found=f"{free / 1e9:,.1f} GB free",
+            expected="fewer steps, --sample, or 'perfsim pareto', which keeps no points",
+        ).at(file=output)

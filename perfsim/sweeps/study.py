@@ -1,0 +1,261 @@
+"""A sweep as the command line states it: networks with their scales, a machine, points, constraints, columns.
+
+It is cut into partitions by the numbers of its points alone, so that each can be made by itself, anywhere, in any
+order, and what comes out depends neither on who makes it nor on what was made before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from perfsim import __version__
+from perfsim.errors import MemoryTooSmallError
+from perfsim.hardware.machine import numbers_in
+from perfsim.program import lower
+from perfsim.result import counts_table
+from perfsim.simulation import policies_of
+from perfsim.sweeps.machines import check_rate, machines_with
+from perfsim.sweeps.sweep import Columns, Evaluation
+from perfsim.timing.kernel import BOUNDS
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+    from perfsim.network.graph import Network
+    from perfsim.placement.placement import PlacementPolicy
+    from perfsim.program import Program
+    from perfsim.sweeps.expression import Expression
+    from perfsim.sweeps.grid import Space
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+PARTITION = 1 << 20  # points: what is done again after a kill, and what is held in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One network at one scale.
+
+    Attributes:
+        network: read at that scale.
+        scales: what was changed of its file, by key: ``{"width": 0.5, "batch": 4}``.
+    """
+
+    network: Network
+    scales: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is swept, and what is asked of each point.
+
+    Attributes:
+        variants: the networks, all with the same keys of scales.
+        machine: what all points have in common.
+        space: the points of each network.
+        placement, timing: policies; the machine's own unless given.
+        columns: totals by name; the usual ones unless given.
+        where: conditions; only points for which all hold are in the result.
+        per_layer: whether there is a row for each layer.
+    """
+
+    variants: Sequence[Variant]
+    machine: Machine
+    space: Space
+    placement: str | PlacementPolicy | None = None
+    timing: str | None = None
+    columns: Sequence[str] | None = None
+    where: Sequence[Expression] = ()
+    per_layer: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many points there are, before conditions."""
+        return len(self.variants) * self.space.count
+
+    @property
+    def partition_size(self) -> int:
+        """How many points a partition has."""
+        return max(PARTITION // self._rows_per_point, 1)
+
+    @cached_property
+    def _programs(self) -> list[Program]:
+        return [lower(each.network) for each in self.variants]
+
+    @cached_property
+    def _rows_per_point(self) -> int:
+        return max(len(each.layers) for each in self._programs) if self.per_layer else 1
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows there are at most."""
+        return self.count * self._rows_per_point
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return -(-self.count // self.partition_size)
+
+    @cached_property
+    def _sample(self) -> Machine:
+        points = self.space.points(0, 1)
+        check_rate(self.machine, points)
+        return machines_with(self.machine, points)
+
+    @cached_property
+    def _evaluations(self) -> list[Evaluation]:
+        return [
+            Evaluation(each.network, self._sample, self.placement, self.timing, self.columns)
+            for each in self.variants
+        ]
+
+    @cached_property
+    def result_columns(self) -> list[str]:
+        """The names of what is computed."""
+        first = self._evaluations[0]
+        return first.layer_columns if self.per_layer else first.columns
+
+    @cached_property
+    def policies(self) -> tuple[str, str]:
+        """The names of the placement and of the timing."""
+        places, times = policies_of(self.machine, self.placement, self.timing)
+        return places.name, times.name
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The names of what is varied, in order."""
+        return [*self.variants[0].scales, *(axis.key for axis in self.space.axes)]
+
+    def partition(self, number: int) -> Columns:
+        """The rows of one partition by column: the network, what is varied, the totals.
+
+        Text is given as codes into `categories`. Raises MemoryTooSmallError.
+        """
+        start = number * self.partition_size
+        return self.rows(start, min(start + self.partition_size, self.count))
+
+    def rows(self, start: int, stop: int) -> Columns:
+        """The rows of the points with these numbers, by column."""
+        parts = []
+        while start < stop:
+            variant, first = divmod(start, self.space.count)
+            last = min(self.space.count, first + stop - start)
+            parts.append(self._rows_of(variant, first, last))
+            start += last - first
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    @cached_property
+    def categories(self) -> dict[str, list[str]]:
+        """What the codes of a column of text mean."""
+        return {
+            "network": list(dict.fromkeys(each.network.name for each in self.variants)),
+            "bound": list(BOUNDS),
+            "name": self._names_of("name"),
+            "op": self._names_of("op"),
+        }
+
+    def _names_of(self, attribute: str) -> list[str]:
+        layers = (layer for program in self._programs for layer in program.layers)
+        return list(dict.fromkeys(getattr(layer, attribute) for layer in layers))
+
+    def _rows_of(self, number: int, first: int, last: int) -> Columns:
+        variant = self.variants[number]
+        points = self.space.points(first, last)
+        before = [each for each in self.where if each.names <= set(self.inputs)]
+        kept = _that_hold(before, {**variant.scales, **points}, last - first)
+        if kept is not None:
+            points = {key: values[kept] for key, values in points.items()}
+        count = last - first if kept is None else len(kept)
+        found = self._computed(number, points, count)
+        code = self.categories["network"].index(variant.network.name)
+        rows: Columns = {"network": np.full(count, code, dtype=np.int32)}
+        rows |= {key: np.full(count, value) for key, value in variant.scales.items()}
+        rows |= points
+        if self.per_layer:
+            rows, found = self._by_layer(number, rows, found)
+        after = [each for each in self.where if not each.names <= set(self.inputs)]
+        rows |= found
+        kept = _that_hold(after, rows, len(rows["network"]))
+        return rows if kept is None else {key: values[kept] for key, values in rows.items()}
+
+    def _computed(self, number: int, points: Columns, count: int) -> Columns:
+        """The totals of points, arrays of shape (points,), or the values of layers, (points, layers)."""
+        evaluation = self._evaluations[number]
+        parts: list[Columns] = []
+        for start in range(0, max(count, 1), evaluation.block):
+            block = slice(start, min(start + evaluation.block, count))
+            machines = machines_with(
+                self.machine, {key: values[block] for key, values in points.items()}
+            )
+            compute = evaluation.layers if self.per_layer else evaluation.totals
+            try:
+                parts.append(compute(machines, block.stop - start))
+            except MemoryTooSmallError as error:
+                raise _advised(error, self.variants[number]) from None
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _by_layer(self, number: int, rows: Columns, found: Columns) -> tuple[Columns, Columns]:
+        """A row for each layer of each point, its number from 1 on."""
+        layers = self._programs[number].layers
+        points = len(rows["network"])
+        rows = {key: np.repeat(values, len(layers)) for key, values in rows.items()}
+        rows["layer"] = np.tile(np.arange(1, len(layers) + 1), points)
+        for name in ("name", "op"):
+            texts = self.categories[name]
+            codes = np.array([texts.index(getattr(layer, name)) for layer in layers], np.int32)
+            rows[name] = np.tile(codes, points)
+        return rows, {name: values.ravel() for name, values in found.items()}
+
+    def fingerprint(self) -> str:
+        """What tells this sweep from others: everything that its rows depend on."""
+        machine = self.machine
+        stated = {
+            "perfsim": __version__,
+            "partition": self.partition_size,
+            "networks": [
+                [each.network.name, each.scales, counts_table(lower(each.network))]
+                for each in self.variants
+            ],
+            "machine": [
+                *machine.numbers,
+                machine.double_buffered,
+                machine.placement,
+                machine.timing,
+                {key: repr(value) for key, value in numbers_in(machine.extras).items()},
+                repr(machine.extras),
+            ],
+            "points": self.space.description(),
+            "policies": self.policies,
+            "columns": self.result_columns,
+            "where": [each.text for each in self.where],
+            "per_layer": self.per_layer,
+        }
+        text = json.dumps(stated, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _that_hold(
+    conditions: Sequence[Expression], values: Mapping[str, Any], count: int
+) -> Array | None:
+    """The positions at which all conditions hold; None for all."""
+    if not conditions:
+        return None
+    holds = np.ones(count, dtype=bool)
+    for each in conditions:
+        holds &= each.of(values)
+    return np.flatnonzero(holds)
+
+
+def _advised(error: MemoryTooSmallError, variant: Variant) -> MemoryTooSmallError:
+    """The error with what to do about it."""
+    least = (error.expected or "").split(" bytes")[0].replace(",", "")
+    advice = f"; such points are left out by --where 'sram >= {least}'"
+    scales = "".join(f", {key} {value}" for key, value in variant.scales.items())
+    told = MemoryTooSmallError(error.what, found=error.found, expected=f"{error.expected}{advice}")
+    return told.at(where=f"{variant.network.name}{scales}")
