@@ -1,7 +1,7 @@
 """Many machines, and networks at many scales: the total time, data movement and energy of each, exact to the bit.
 
 perfsim sweep mobilenet_v1 --hw 1MB_1GBs_1TF --vary sram=64KiB:16MiB:log:64 --vary ddr_bandwidth=1GB/s,2GB/s -o x.csv
-perfsim sweep resnet18 resnet50 --hw big.yaml --vary matrix=1TFLOPS:64TFLOPS --vary batch=1,8 --sample 10000 -o x.parquet
+perfsim sweep resnet18 resnet50 --hw big.yaml --vary matrix=1TFLOPS:64TFLOPS --vary batch=1,8 --sample 10000 -o x.csv
 perfsim sweep mobilenet_v1 --hw 1MB_1GBs_1TF --vary sram=64KiB:16MiB:log:64 --where 'total_s <= 5 ms'
 
 What is varied: any number of the machine's file by its key, and width, resolution, batch, precision.feature_map and

@@ -186,8 +186,8 @@ class _Output:
 
     def _wait(self) -> None:
         if self._last is not None:
-            last, self._last = self._last, None
-            last.result()
+            self._last.result()  # an interrupt may come while it waits: then it is waited for again
+            self._last = None
 
     def finish(self) -> None:
         """Complete the file and move it to its place."""
