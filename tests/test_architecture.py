@@ -15,7 +15,7 @@ PACKAGE = ROOT / "perfsim"
 LEVELS = (
     ("cli", "__main__"),
     ("report",),
-    ("accuracy", "sensitivity"),
+    ("accuracy",),
     ("sweeps",),
     ("simulation",),
     ("result", "traffic"),

@@ -104,10 +104,9 @@ def parts(output):
 def whole_parts(output):
     """The finished partitions; none where there is no folder of them."""
     try:
-        names = os.listdir(parts(output))
+        return [path for path in parts(output).iterdir() if path.name.startswith("0")]
     except FileNotFoundError:
         return []
-    return [parts(output) / name for name in names if name.startswith("0")]
 
 
 def until_parts(runner, output, count, *arguments):

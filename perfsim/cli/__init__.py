@@ -22,6 +22,9 @@ COMMANDS = {
     "run": "simulate one network on one machine: the per-layer table and the totals",
     "compare": "the same work on several machines, side by side",
     "sweep": "many machines, and networks at many scales: a row for each point",
+    "pareto": "the machines of a sweep that no other one beats",
+    "size": "the smallest memory or rate with which a network is fast enough",
+    "sensitivity": "which number of a machine helps most when it is better",
     "explain": "how the numbers of one layer came about",
     "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
     "plan": "addresses for buffers, so that none that live at the same time overlap",
@@ -35,7 +38,18 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export", "validate", "sweep")
+_NUMERIC = (
+    "run",
+    "compare",
+    "explain",
+    "memory",
+    "plan",
+    "export",
+    "validate",
+    "sweep",
+    "pareto",
+    "size",
+)
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -159,7 +173,7 @@ def _help() -> str:
         "  perfsim run mobilenet.yaml --hw 1MB_1GBs_1TF.yaml",
         "",
         "commands:",
-        *(f"  {name:<10}{what}" for name, what in COMMANDS.items()),
+        *(f"  {name:<13}{what}" for name, what in COMMANDS.items()),
         "",
         "'perfsim COMMAND --help' says more. Exit status: 0 done, 1 a limit that was set does not",
         "hold (--max-time, --capacity, --max-error), 2 wrong input or usage.",

@@ -85,6 +85,7 @@ def read_study(
     *,
     columns: Sequence[str] | None = None,
     per_layer: bool = False,
+    costs: Sequence[str] = (),
 ) -> Study:
     """What the command line states."""
     from perfsim.frontends import load_network
@@ -114,6 +115,7 @@ def read_study(
         timing=arguments.timing,
         columns=columns,
         per_layer=per_layer,
+        costs=costs,
     )
 
 

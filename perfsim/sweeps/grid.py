@@ -9,6 +9,7 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -156,11 +157,16 @@ class Sample:
 
     def __init__(self, axes: Sequence[Axis], count: int, seed: int, sampler: str = "sobol") -> None:
         self.axes, self.count, self.seed, self.sampler = tuple(axes), count, seed, sampler
+        self._lock = Lock()
         self._sobol: tuple[int, Any] | None = None  # the number of the next point, and the engine
 
     def points(self, start: int, stop: int) -> dict[str, Array]:
         """The points with these numbers, by key: arrays of shape (stop - start,)."""
-        share = self._even(start, stop) if self.sampler == "sobol" else self._random(start, stop)
+        if self.sampler == "sobol":
+            with self._lock:
+                share = self._even(start, stop)
+        else:
+            share = self._random(start, stop)
         return {axis.key: _spread(axis, share[:, at]) for at, axis in enumerate(self.axes)}
 
     def _even(self, start: int, stop: int) -> Array:

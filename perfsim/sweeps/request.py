@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError, unknown_name
 from perfsim.hardware.fields import FIELDS, Field, field_of
-from perfsim.sweeps.expression import parse_expression
+from perfsim.sweeps.expression import Expression, parse_expression
 from perfsim.sweeps.grid import Axis, Grid, Sample, parse_axis
 from perfsim.sweeps.study import Study, Variant
 
@@ -48,12 +49,13 @@ def make_study(
     timing: str | None = None,
     columns: Sequence[str] | None = None,
     per_layer: bool = False,
+    costs: Sequence[str] = (),
 ) -> Study:
     """The sweep of `models` on `machine` that these texts state.
 
     load: gives a network at some scales, by key of its file. vary: ``KEY=VALUES`` each, of the machine's file or of
     `SCALES`; see `grid.parse_axis`. sample: of the machine's numbers, how many points to draw for each network.
-    where: conditions; see `expression`.
+    where: conditions; see `expression`. costs: numbers of which less is better; then only what they need is computed.
 
     Raises InputError where something is wrong with them.
     """
@@ -87,15 +89,25 @@ def make_study(
         for values_of in combinations:
             scale = {axis.key: value for axis, value in zip(scales, values_of, strict=True)}
             variants.append(Variant(load(model, scale), scale))
-    study = Study(variants, machine, space, placement, timing, columns, (), per_layer)
-    known = [*study.inputs, *study.result_columns]
-    conditions = []
-    for text in where:
-        try:
-            conditions.append(parse_expression(text, known, condition=True))
-        except InputError as error:
-            raise error.at(file="--where") from None
-    return Study(variants, machine, space, placement, timing, columns, conditions, per_layer)
+    study = Study(variants, machine, space, placement, timing, columns, per_layer=per_layer)
+    known = [*study.inputs, *study.stated_columns]
+    conditions = [_expression(text, known, "--where", condition=True) for text in where]
+    wanted = [_expression(text, known, "--cost", condition=False) for text in costs]
+    chosen = [] if costs and columns is None else study.result_columns
+    used = sorted(
+        {name for each in (*conditions, *wanted) for name in each.names} - {*study.inputs, *chosen},
+        key=study.stated_columns.index,
+    )
+    if not per_layer:
+        study = replace(study, columns=[*chosen, *used] or ["total_s"])
+    return replace(study, where=conditions, costs=wanted)
+
+
+def _expression(text: str, known: Sequence[str], option: str, *, condition: bool) -> Expression:
+    try:
+        return parse_expression(text, known, condition=condition)
+    except InputError as error:
+        raise error.at(file=option) from None
 
 
 def _machine_field(key: str) -> Field:

@@ -63,6 +63,7 @@ class Study:
         columns: totals by name; the usual ones unless given.
         where: conditions; only points for which all hold are in the result.
         per_layer: whether there is a row for each layer.
+        costs: numbers of which less is better, for `front.front_of`.
     """
 
     variants: Sequence[Variant]
@@ -73,6 +74,7 @@ class Study:
     columns: Sequence[str] | None = None
     where: Sequence[Expression] = ()
     per_layer: bool = False
+    costs: Sequence[Expression] = ()
 
     @property
     def count(self) -> int:
@@ -120,6 +122,12 @@ class Study:
         """The names of what is computed."""
         first = self._evaluations[0]
         return first.layer_columns if self.per_layer else first.columns
+
+    @cached_property
+    def stated_columns(self) -> list[str]:
+        """The names of all that could be computed."""
+        first = self._evaluations[0]
+        return first.layer_columns if self.per_layer else first.stated
 
     @cached_property
     def policies(self) -> tuple[str, str]:

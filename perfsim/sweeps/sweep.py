@@ -199,7 +199,13 @@ class Evaluation:
         self._lock = Lock()
         shape = shape_of(machine)
         self._symbols = {each.symbol for each in self._timing.formulas(shape)}
-        self.columns = self._checked(columns, has_energy=bool(shape.energy))
+        self.stated = [
+            name
+            for name in COLUMNS
+            if name not in SUMS or name in ("total_s", "ddr_bytes") or name in self._symbols
+            if name != "energy_delay_js" or shape.energy
+        ]
+        self.columns = self._checked(columns)
         # What is the same for all machines of a plan, what is compiled, and what goes through its schedule.
         per_plan = ["peak_sram_bytes"]
         if "ddr_bytes" not in self._symbols:
@@ -220,18 +226,12 @@ class Evaluation:
         """How many machines `totals` is best given at once."""
         return BLOCK if self._computed else COMPILED_BLOCK
 
-    def _checked(self, columns: Sequence[str] | None, *, has_energy: bool) -> list[str]:
-        stated = [
-            name
-            for name in COLUMNS
-            if name not in SUMS or name in ("total_s", "ddr_bytes") or name in self._symbols
-            if name != "energy_delay_js" or has_energy
-        ]
+    def _checked(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
-            return [name for name in DEFAULT_COLUMNS if name in stated]
+            return [name for name in DEFAULT_COLUMNS if name in self.stated]
         for name in columns:
-            if name not in stated:
-                raise unknown_name("column", name, stated)
+            if name not in self.stated:
+                raise unknown_name("column", name, self.stated)
         return list(dict.fromkeys(columns))
 
     def empty(self, count: int) -> Columns:

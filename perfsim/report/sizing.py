@@ -1,0 +1,49 @@
+"""The report of the smallest machine that is fast enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsim.hardware.fields import field_of
+from perfsim.report.run import machine_record
+from perfsim.report.sheet import Sheet
+from perfsim.report.text import Column, duration, table
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+    from perfsim.sweeps.sizing import Sizes
+
+
+def sizes_sheet(name: str, machine: Machine, sizes: Sizes, target_s: float) -> Sheet:
+    """The smallest numbers as a sheet; name: of the network."""
+    columns = {key: [row[at] for row in sizes.rows] for at, key in enumerate(sizes.keys)}
+    columns["total_s"] = list(sizes.total_s)
+    record = {
+        "network": name,
+        "hardware": machine.name,
+        "machine": machine_record(machine),
+        "target_s": target_s,
+        "best_s": sizes.best_s,
+        "bound": sizes.bound,
+    }
+
+    def text(width: int) -> str:
+        wanted = f"{name} on {machine.name} in at most {duration(target_s)}"
+        if not sizes.rows:
+            return (
+                f"{wanted}: not at any size: bound by {sizes.bound}, with the most "
+                f"{' and '.join(sizes.keys)} it takes {duration(sizes.best_s)}\n"
+            )
+        shown = [
+            Column(key, [_written(key, number) for number in columns[key]]) for key in sizes.keys
+        ]
+        shown.append(Column("total", [duration(seconds) for seconds in sizes.total_s]))
+        heading = f"{wanted}: the smallest {' and '.join(sizes.keys)}"
+        return f"{heading}\n\n{table(shown, width)}"
+
+    return Sheet(record, "sizes", columns, text)
+
+
+def _written(key: str, number: float) -> str:
+    """A number as the machine's file would state it; a rate rounded up would be a little more than enough."""
+    return str(field_of(key).written(number))

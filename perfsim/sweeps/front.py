@@ -1,0 +1,153 @@
+"""The points that no other point beats: as good in every cost, and better in one.
+
+Points come in blocks; nothing but the front of those seen so far is kept. Of points with the same costs the first one
+stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from perfsim.sweeps.study import Study
+    from perfsim.sweeps.sweep import Columns
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_JUDGES = 12  # points of the front that every new point is held against first
+_AT_ONCE = 1 << 22  # comparisons
+
+
+def non_dominated(costs: Array) -> Array:
+    """The positions of the points that no other one beats, costs of shape (points, costs), the smaller the better.
+
+    >>> non_dominated(np.array([[1, 3], [2, 2], [3, 3], [2, 2]]))
+    array([0, 1])
+    """
+    # A point can only be beaten by one that stands before it in this order; of equals the first stands first.
+    order = np.lexsort((np.arange(len(costs)), *costs.T[::-1]))
+    ordered = costs[order]
+    if costs.shape[1] <= 2:
+        last = ordered[:, -1]
+        best = np.minimum.accumulate(last)
+        kept = np.ones(len(order), dtype=bool)
+        kept[1:] = last[1:] < best[:-1]
+        return np.sort(order[kept])
+    front = np.zeros((0, costs.shape[1]))
+    found = []
+    size = 256
+    for start in range(0, len(order), size):
+        block = ordered[start : start + size]
+        left = np.flatnonzero(~_beaten(block, front))
+        among = block[left]
+        inner = (among[:, np.newaxis] >= among).all(axis=2)  # [i, j]: j is as good as i
+        left = left[~np.tril(inner, -1).any(axis=1)]
+        found.append(order[start + left])
+        front = np.concatenate([front, block[left]])
+    return np.sort(np.concatenate(found))
+
+
+def _beaten(costs: Array, judges: Array) -> Array:
+    """Whether each point is no better in any cost than one of the judges."""
+    beaten = np.zeros(len(costs), dtype=bool)
+    step = max(_AT_ONCE // max(len(costs), 1), 1)
+    for start in range(0, len(judges), step):
+        part = judges[start : start + step]
+        worse = np.ones((len(costs), len(part)), dtype=bool)
+        for cost in range(costs.shape[1]):
+            worse &= costs[:, cost, np.newaxis] >= part[:, cost]
+        beaten |= worse.any(axis=1)
+    return beaten
+
+
+class Front:
+    """The front of all points that were added, and their rows."""
+
+    def __init__(self) -> None:
+        self.costs: Array = np.zeros((0, 0))
+        self.numbers: Array = np.zeros(
+            0, dtype=np.int64
+        )  # of the blocks they came with, for their order
+        self.rows: Columns = {}
+
+    def add(self, number: int, costs: Array, rows: Columns) -> None:
+        """Add the points of a block; number: of the block, by which of equal points one is the first."""
+        costs = np.concatenate([self.costs, costs]) if len(self.numbers) else costs
+        numbers = np.append(self.numbers, np.full(len(costs) - len(self.numbers), number))
+        rows = {
+            name: np.concatenate([self.rows[name], values]) if self.rows else values
+            for name, values in rows.items()
+        }
+        order = np.argsort(numbers, kind="stable")
+        kept = order[non_dominated(costs[order])]
+        self.costs, self.numbers = costs[kept], numbers[kept]
+        self.rows = {name: values[kept] for name, values in rows.items()}
+
+    def judges(self) -> Array:
+        """A few points of the front, spread along it."""
+        if len(self.costs) <= _JUDGES:
+            return self.costs
+        return self.costs[np.linspace(0, len(self.costs) - 1, _JUDGES).astype(np.int64)]
+
+
+def front_of(
+    study: Study,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _rows: None,
+) -> Columns:
+    """The rows of a study that no other row beats in its costs, by number of the point.
+
+    progress: told after each partition how many points are done and how many rows the front has.
+
+    As many partitions as there are threads are in memory at once, and the front. Raises what `Study.partition` does.
+    """
+    front = Front()
+    workers = threads or os.cpu_count() or 1
+
+    def reduced(number: int) -> tuple[int, Array, Columns]:
+        rows = study.partition(number)
+        count = len(rows["network"])
+        costs = np.stack(
+            [np.broadcast_to(each.of(rows), count).astype(np.float64) for each in study.costs], 1
+        )
+        kept = _reduced(costs, front.judges())
+        return number, costs[kept], {name: values[kept] for name, values in rows.items()}
+
+    with ThreadPoolExecutor(workers) as pool:
+        numbers = iter(range(study.partitions))
+        running: set[Future[tuple[int, Array, Columns]]] = set()
+        done = 0
+        while True:
+            while len(running) < workers and (number := next(numbers, None)) is not None:
+                running.add(pool.submit(reduced, number))
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in finished:
+                front.add(*each.result())
+                done += study.partition_size
+                progress(min(done, study.count), len(front.costs))
+    return _by_first_cost(front)
+
+
+def _reduced(costs: Array, judges: Array) -> Array:
+    """The positions of the points that may be in a front: of those that no judge beats the non-dominated ones.
+
+    A point that equals a judge stays: it may be the first of the two.
+    """
+    left = np.arange(len(costs))
+    for judge in judges:
+        taken = costs[left]
+        left = left[(taken < judge).any(axis=1) | (taken == judge).all(axis=1)]
+    return left[non_dominated(costs[left])]
+
+
+def _by_first_cost(front: Front) -> Columns:
+    order = np.lexsort((front.numbers, *front.costs.T[::-1]))
+    return {name: values[order] for name, values in front.rows.items()}
