@@ -22,8 +22,8 @@ from perfsim.sweeps.writers import plain_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsim.sweeps.evaluation import Columns
     from perfsim.sweeps.study import Study
-    from perfsim.sweeps.sweep import Columns
 
 SHOWN = 60  # rows of a table for people
 

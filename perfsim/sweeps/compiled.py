@@ -1,4 +1,4 @@
-"""The total time of a network on machines of four numbers, compiled (the extra `fast`).
+"""The total time of a network on machines of four numbers, and what bounds it, compiled (the extra `fast`).
 
 The same operations in the same order as the formulas of `timing.kernel`, so the same bits, with less to do: multiplying
 by a power of two changes no bit of a quotient, so of layers whose counts differ by one the quotient is computed once,
@@ -31,6 +31,7 @@ _FORMULAS = {
     VECTOR.symbol: "vector_ops / vector_flops",
     COMPUTE.symbol: "matrix_s + vector_s",
 }
+COMPILED = ("total_s", "bound")  # the columns
 _OVERLAPS = {"ddr_s + compute_s": False, "max(ddr_s, compute_s)": True}
 
 _LAYERS = 4  # that the compiled function adds before it stores a sum
@@ -107,18 +108,24 @@ def _kinds(
     return list(kinds), kind, scale
 
 
-def compiled_totals(
-    counts: Tables, which: Array, rates: Sequence[Array], policy: TimingPolicy, total_s: Array
+def compiled_column(
+    name: str,
+    counts: Tables,
+    which: Array,
+    rates: Sequence[Array],
+    policy: TimingPolicy,
+    values: Array,
 ) -> None:
-    """Fills `total_s` [s] for machines of shape (machines,).
+    """Fills `values` with total_s [s], or with the codes of what bounds, for machines of shape (machines,).
 
     which: the plan of each. rates: of each the bandwidth, the rate of the matrix unit and that of the vector unit.
     """
-    from perfsim.sweeps.compiled_loops import fill_totals
+    from perfsim.sweeps.compiled_loops import fill_bounds, fill_totals
 
+    fill = {"total_s": fill_totals, "bound": fill_bounds}[name]
     layer = next(each for each in policy.formulas() if each.symbol == "layer_s")
-    fields = (getattr(counts, name) for name in Tables.__annotations__)
-    fill_totals(which, *rates, *fields, _OVERLAPS[layer.text], total_s)
+    fields = (getattr(counts, field) for field in Tables.__annotations__)
+    fill(which, *rates, *fields, _OVERLAPS[layer.text], values)
 
 
 def compiled_which(sram_bytes: Array, breakpoints: Breakpoints) -> Array | None:

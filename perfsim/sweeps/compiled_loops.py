@@ -181,3 +181,87 @@ def fill_totals(
                 for at in range(size):
                     total_s[order[tile + at]] = sums[at]
             begin = end
+
+
+@_compiled
+def fill_bounds(
+    which: Array,
+    bandwidth: Array,
+    matrix_rate: Array,
+    vector_rate: Array,
+    matrix: Array,
+    vector: Array,
+    compute_kind: Array,
+    compute_scale: Array,
+    moved: Array,
+    kinds: Array,
+    moved_kind: Array,
+    moved_scale: Array,
+    overlaps: bool,
+    bound: Array,
+) -> None:
+    """Fills `bound` with what bounds the layers that take most of the time: 0 ddr, 1 matrix, 2 vector."""
+    plans, layers = moved_kind.shape
+    starts = np.empty(plans + 1, dtype=np.int64)
+    order = np.empty(_POINTS, dtype=np.int64)
+    moved_s = np.empty((moved.shape[1], _TILE))
+    matrix_s, vector_s = np.empty((matrix.shape[0], _TILE)), np.empty((matrix.shape[0], _TILE))
+    sums = np.empty((3, _TILE))
+    rates = np.empty((3, _TILE))
+    for first in range(0, which.shape[0], _POINTS):
+        points = min(_POINTS, which.shape[0] - first)
+        _order_by_plan(which, first, points, starts, order)
+        begin = 0
+        for plan in range(plans):
+            end = starts[plan]
+            for tile in range(begin, end, _TILE):
+                size = min(_TILE, end - tile)
+                for at in range(size):
+                    rates[0, at] = bandwidth[order[tile + at]]
+                    rates[1, at] = matrix_rate[order[tile + at]]
+                    rates[2, at] = vector_rate[order[tile + at]]
+                _divide(moved[plan, : kinds[plan]], rates[0, :size], moved_s)
+                _divide(matrix, rates[1, :size], matrix_s)
+                _divide(vector, rates[2, :size], vector_s)
+                sums[:] = 0.0
+                for layer in range(layers):
+                    _add_bound(
+                        moved_s[moved_kind[plan, layer], :size],
+                        matrix_s[compute_kind[layer], :size],
+                        vector_s[compute_kind[layer], :size],
+                        moved_scale[plan, layer],
+                        compute_scale[layer],
+                        overlaps,
+                        sums,
+                    )
+                for at in range(size):
+                    longest = 1 if sums[1, at] > sums[0, at] else 0
+                    bound[order[tile + at]] = 2 if sums[2, at] > sums[longest, at] else longest
+            begin = end
+
+
+@_compiled
+def _add_bound(
+    moved_s: Array,
+    matrix_s: Array,
+    vector_s: Array,
+    moved_scale: float,
+    compute_scale: float,
+    overlaps: bool,
+    sums: Array,
+) -> None:
+    """Adds a layer's times to the sum of what bounds it, and zeros, which change no bit, to the others."""
+    for at in range(len(moved_s)):
+        ddr = moved_scale * moved_s[at]
+        on_matrix, on_vector = compute_scale * matrix_s[at], compute_scale * vector_s[at]
+        compute = on_matrix + on_vector
+        by_vector = on_vector > on_matrix
+        if overlaps:
+            layer_s = max(ddr, compute)
+            by_compute = compute > ddr
+        else:
+            layer_s = ddr + compute
+            by_compute = max(on_matrix, on_vector) > ddr
+        sums[0, at] += 0.0 if by_compute else layer_s
+        sums[1, at] += layer_s if by_compute and not by_vector else 0.0
+        sums[2, at] += layer_s if by_compute and by_vector else 0.0

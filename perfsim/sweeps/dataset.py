@@ -22,8 +22,8 @@ from perfsim.errors import InvalidValueError, OutputError
 from perfsim.sweeps.writers import WRITERS, Writer
 
 if TYPE_CHECKING:
+    from perfsim.sweeps.evaluation import Columns
     from perfsim.sweeps.study import Study
-    from perfsim.sweeps.sweep import Columns
 
 _STATE = "sweep.json"
 

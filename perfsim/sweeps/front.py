@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from perfsim.sweeps.evaluation import Columns
     from perfsim.sweeps.study import Study
-    from perfsim.sweeps.sweep import Columns
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from perfsim.errors import InvalidValueError
 from perfsim.hardware.fields import field_of
+from perfsim.sweeps.evaluation import Evaluation
 from perfsim.sweeps.machines import machines_with
 from perfsim.sweeps.sizing import MEMORY, RATES
-from perfsim.sweeps.sweep import Evaluation
 from perfsim.timing.kernel import BOUNDS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ all steps are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,12 +17,12 @@ import numpy as np
 from perfsim.errors import InvalidValueError, unknown_name
 from perfsim.hardware.fields import FIELDS, field_of
 from perfsim.network.work import LARGEST_COUNT
-from perfsim.placement.memory_levels import ample_bytes, least_sram_bytes
+from perfsim.placement.memory_levels import SMALLEST_SHARE, ample_bytes, least_sram_bytes
 from perfsim.program import lower
 from perfsim.simulation import policies_of
+from perfsim.sweeps.evaluation import Evaluation
 from perfsim.sweeps.machines import check_rate, machines_with
 from perfsim.sweeps.plans import plans_of
-from perfsim.sweeps.sweep import Evaluation
 from perfsim.timing.kernel import BOUNDS
 
 if TYPE_CHECKING:
@@ -183,30 +183,33 @@ class _Search:
 
     def _first_step(self, is_enough: Callable[[float], bool]) -> int | None:
         """The least memory that is enough, plan by plan; inside a plan more memory is never slower."""
-        for first, last in self._steps():
+        for first, last in self._steps(int(self._range(MEMORY)[0])):
             if is_enough(last):
                 return _first(first, last, is_enough)
         return None
 
-    def _steps(self) -> list[tuple[int, int]]:
-        """The memories of each plan, the first and the last one."""
-        least, most = map(int, self._range(MEMORY))
-        steps = []
+    def _steps(self, least: int) -> Iterator[tuple[int, int]]:
+        """The memories of each plan, the first and the last one, from the least on."""
+        most = int(self._range(MEMORY)[1])
         while least <= most:
-            plan = self._plans.plan(least)
-            last = min(plan.below_bytes - 1, most)
-            steps.append((least, last))
+            last = min(self._plans.plan(least).below_bytes - 1, most)
+            yield least, last
             least = last + 1
-        return steps
 
     def pairs(self) -> Sizes:
-        """For each plan the least rate; those are kept that are below the ones of all smaller memories."""
+        """For each plan the least rate; those are kept that are below the ones of all smaller memories.
+
+        Memories from a thousandth of an ample one on are looked at: below, each byte or two is another plan.
+        """
         if self._times.name not in _OWN_WORK:
             raise InvalidValueError(
                 f"under '{self._times.name}' the least rate differs inside a plan",
                 expected="one number, or --timing overlap",
             )
-        sizes = np.array([first for first, _ in self._steps()])
+        least, most = map(int, self._range(MEMORY))
+        sizes = np.array(
+            [first for first, _ in self._steps(max(least, most // (2 * SMALLEST_SHARE)))]
+        )
         rates = self._least_rates(sizes[:, np.newaxis])
         rows, best = [], np.inf
         for size, rate in zip(sizes.tolist(), rates.tolist(), strict=True):

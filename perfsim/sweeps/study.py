@@ -21,8 +21,8 @@ from perfsim.hardware.machine import numbers_in
 from perfsim.program import lower
 from perfsim.result import counts_table
 from perfsim.simulation import policies_of
+from perfsim.sweeps.evaluation import Columns, Evaluation
 from perfsim.sweeps.machines import check_rate, machines_with
-from perfsim.sweeps.sweep import Columns, Evaluation
 from perfsim.timing.kernel import BOUNDS
 
 if TYPE_CHECKING:

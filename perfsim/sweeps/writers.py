@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perfsim.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from perfsim.sweeps.sweep import Columns
+    from perfsim.sweeps.evaluation import Columns
 
 Categories = Mapping[str, Sequence[str]]
 
