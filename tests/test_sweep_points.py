@@ -1,0 +1,289 @@
+"""Which points a sweep has, which of them are kept, which are best; and what the commands answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+import perfsim
+from perfsim.errors import InputError
+from perfsim.hardware.fields import field_of
+from perfsim.sweeps.expression import parse_expression
+from perfsim.sweeps.front import Front, non_dominated
+from perfsim.sweeps.grid import Grid, Sample, parse_axis
+from perfsim.sweeps.improve import improvements
+from perfsim.sweeps.sizing import smallest_sizes
+
+HW = "1MB_1GBs_1TF"
+
+
+def axis(key, text, **options):
+    return parse_axis(field_of(key), text, **options)
+
+
+def test_a_logarithmic_range_has_equal_ratios_and_both_ends():
+    values = axis("ddr_bandwidth", "1GB/s:16GB/s:log:5").values
+    assert values.tolist() == pytest.approx([1e9, 2e9, 4e9, 8e9, 16e9])
+    assert (values[0], values[-1]) == (1e9, 16e9)
+    assert axis("sram", "1KiB:4KiB:linear:4").values.tolist() == [1024, 2048, 3072, 4096]
+
+
+def test_a_grid_is_all_combinations_the_last_key_fastest():
+    axes = [axis("sram", "1kB,2kB"), axis("vector", "1GFLOPS,3GFLOPS,9GFLOPS")]
+    points = Grid(axes).points(0, 6)
+    pairs = list(zip(points["sram"].tolist(), points["vector"].tolist(), strict=True))
+    assert pairs == list(itertools.product([1000, 2000], [1e9, 3e9, 9e9]))
+    part = Grid(axes).points(2, 5)
+    assert part["sram"].tolist() == points["sram"][2:5].tolist()
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random"])
+def test_a_part_of_a_sample_is_the_same_by_itself(sampler):
+    axes = [axis("sram", "1kB:1GB", sampled=True), axis("vector", "1GFLOPS,3GFLOPS", sampled=True)]
+    whole = Sample(axes, 200_000, 7, sampler).points(0, 200_000)
+    part = Sample(axes, 200_000, 7, sampler).points(65_000, 140_000)
+    for key, values in part.items():
+        assert np.array_equal(values, whole[key][65_000:140_000])
+    assert np.log10(whole["sram"]).mean() == pytest.approx(6, abs=0.05)
+    assert whole["sram"].min() >= 1000
+    assert whole["sram"].max() <= 10**9
+    assert set(whole["vector"].tolist()) == {1e9, 3e9}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "says"),
+    [
+        ("sram", "1MB:1MB:log:3", "empty"),
+        ("sram", "2MB:1MB:log:3", "reversed"),
+        ("efficiency.conv", "0:1:log:4", "logarithmic range above zero"),
+        ("sram", "1MB:2MB:log", "FIRST:LAST:log:64"),
+        ("sram", "1MB:2MB:cubic:4", "FIRST:LAST:log:64"),
+        ("sram", "1MB,,", "a size"),
+        ("sram", "1GB/s", "bandwidth"),
+        ("sram", "1B:4B:log:64", "no more steps than numbers"),
+        ("sram", "1MB:2MB:log:1", "2 to"),
+        ("sram", "1MB,1MB", "each number once"),
+    ],
+)
+def test_a_wrong_range_is_one_error(key, text, says):
+    with pytest.raises(InputError, match=says):
+        axis(key, text)
+
+
+VALUES = {"sram": np.array([1, 5_000_000]), "total_s": np.array([0.001, 1.0])}
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("sram <= 4 MB", [True, False]),
+        ("sram <= 4MB and total_s < 5 ms", [True, False]),
+        ("not sram <= 4 MB or time >= 1ms", [True, True]),
+        ("sram * 2 + 1 == 3", [True, False]),
+        ("-(sram - 1) / 2 >= 0", [True, False]),
+        ("1 - 2 - 3 == -4", True),
+        ("sram/1MB > 4 and (total_s > 2 s or sram != 1)", [False, True]),
+    ],
+)
+def test_a_condition(text, holds):
+    found = parse_expression(text, list(VALUES), condition=True).of(VALUES)
+    assert np.array_equal(found, holds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("sram <", "srma < 3", "sram <= 4 MX", "sram", "sram < 3 < 4", "(sram < 3", "sram + (1 < 2)"),
+        *("__import__('os')", "sram.real < 1", "sram < 1 and", "", "1 +* 2 < 3", "(" * 60 + "1" + ")" * 60),
+    ],
+)
+def test_a_wrong_condition_is_one_error(text):
+    with pytest.raises(InputError):
+        parse_expression(text, list(VALUES), condition=True)
+
+
+def beaten(one, other):
+    return all(other <= one) and any(other < one)
+
+
+@pytest.mark.parametrize("costs", [1, 2, 3, 4])
+def test_a_front_is_what_no_other_point_beats(costs):
+    points = np.random.default_rng(costs).integers(0, 12, (700, costs)).astype(float)
+    wanted = [
+        at
+        for at, point in enumerate(points)
+        if not any(beaten(point, other) for other in points)
+        and not any((point == other).all() for other in points[:at])
+    ]
+    assert non_dominated(points).tolist() == wanted
+    front = Front()
+    for number in (2, 0, 1):  # blocks come in any order
+        part = slice(number * 250, number * 250 + 250)
+        front.add(number, points[part], {"at": np.arange(700)[part]})
+    assert sorted(front.rows["at"].tolist()) == wanted
+
+
+def test_the_smallest_memory_and_rate_are_enough_and_less_is_not():
+    network, machine = perfsim.load_network("mobilenet"), perfsim.load_hardware(HW)
+
+    def time_s(**numbers):
+        from dataclasses import replace
+
+        return perfsim.simulate(network, replace(machine, **numbers), "liveness").totals.total_s
+
+    target_s = 1.2 * time_s(sram_bytes=10**8)
+    found = smallest_sizes(network, machine, ["sram"], target_s, "liveness")
+    ((size,),) = found.rows
+    assert time_s(sram_bytes=size) == found.total_s[0] <= target_s < time_s(sram_bytes=size - 1)
+    found = smallest_sizes(network, machine, ["ddr_bandwidth"], target_s, "liveness")
+    ((rate,),) = found.rows
+    assert time_s(ddr_bytes_per_s=rate) <= target_s
+    assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0)) > target_s
+    pairs = smallest_sizes(network, machine, ["ddr_bandwidth", "sram"], target_s, "liveness").rows
+    assert len(pairs) > 3
+    for (rate, size), total_s in zip(pairs[::5], pairs[::5], strict=True):
+        assert total_s == (rate, size)
+        assert time_s(ddr_bytes_per_s=rate, sram_bytes=size) <= target_s
+        assert time_s(ddr_bytes_per_s=rate, sram_bytes=size - 1) > target_s
+        assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0), sram_bytes=size) > target_s
+
+
+def test_the_smallest_memory_under_a_rule_by_which_more_can_be_slower():
+    network, machine = perfsim.load_network("lenet5"), perfsim.load_hardware(HW)
+    from dataclasses import replace
+
+    def time_s(size):
+        one = replace(machine, sram_bytes=size)
+        return perfsim.simulate(network, one, "accumulate", "serial").totals.total_s
+
+    times = {size: time_s(size) for size in range(40_000, 70_000, 7)}
+    target_s = sorted(times.values())[len(times) // 2]
+    ((size,),) = smallest_sizes(network, machine, ["sram"], target_s, "accumulate", "serial").rows
+    assert time_s(size) <= target_s
+    assert all(seconds > target_s for other, seconds in times.items() if other < size)
+
+
+def test_no_size_is_enough(perfsim_cli):
+    told = perfsim_cli(
+        *("size", "mobilenet", "--hw", HW, "--target", "1us", "--minimize", "sram"),
+        *("--placement", "liveness"),
+        status=1,
+    )
+    assert "not at any size: bound by" in told.out
+
+
+def test_what_helps_most_is_what_bounds():
+    network, machine = perfsim.load_network("mobilenet"), perfsim.load_hardware(HW)
+    best, *others = improvements(network, machine, "liveness", "serial")
+    base = perfsim.simulate(network, machine, "liveness", "serial").totals
+    assert (best.key, base.bound) == ("ddr_bandwidth", "ddr")
+    # Serial: the time is a sum of terms, of which one is divided by 1.1.
+    assert best.total_s - best.better_total_s == pytest.approx(base.ddr_s * (1 - 1 / 1.1))
+    assert sum(best.saved_s) == pytest.approx(best.total_s - best.better_total_s)
+    by_key = {each.key: each for each in others}
+    assert by_key["matrix"].total_s - by_key["matrix"].better_total_s == pytest.approx(
+        base.matrix_s * (1 - 1 / 1.1)
+    )
+    assert by_key["sram"].better_total_s <= base.total_s
+
+
+def test_the_next_bottleneck_begins_where_it_says():
+    from dataclasses import replace
+
+    network, machine = perfsim.load_network("mobilenet_v1"), perfsim.load_hardware(HW)
+    (found,) = (
+        each
+        for each in improvements(network, machine, "liveness", "overlap")
+        if each.key == "ddr_bandwidth"
+    )
+    assert found.next_bound == "matrix"
+
+    def bound(rate):
+        one = replace(machine, ddr_bytes_per_s=rate)
+        return perfsim.simulate(network, one, "liveness", "overlap").totals.bound
+
+    assert bound(found.next_value) == "matrix"
+    assert bound(found.next_value * (1 - 2e-6)) == "ddr"
+
+
+def test_a_sweep_of_networks_at_scales(perfsim_cli):
+    told = perfsim_cli(
+        *("sweep", "mobilenet_v1", "lenet5", "--hw", HW, "--vary", "batch=1,2"),
+        *("--vary", "sram=1MB,4MB", "--where", "sram > 1 MB", "--format", "json"),
+    )
+    rows = json.loads(told.out)["points"]
+    assert [(row["network"], row["batch"], row["sram"]) for row in rows] == [
+        (name, batch, 4_000_000) for name in ("mobilenet_v1", "lenet5") for batch in (1, 2)
+    ]
+    one = perfsim.simulate(
+        perfsim.load_network("lenet5", batch=2), perfsim.load_hardware(HW, sram="4 MB")
+    )
+    assert rows[3]["total_s"] == one.totals.total_s
+    assert rows[3]["bound"] == one.totals.bound
+
+
+def test_a_row_for_each_layer(perfsim_cli):
+    told = perfsim_cli(
+        *("sweep", "mobilenet", "--hw", HW, "--vary", "vector=1GFLOPS,2GFLOPS"),
+        *("--per-layer", "--format", "json"),
+    )
+    rows = json.loads(told.out)["points"]
+    one = perfsim.simulate(
+        perfsim.load_network("mobilenet"), perfsim.load_hardware(HW, vector="2 GFLOPS")
+    ).columns
+    for at, row in enumerate(rows[len(rows) // 2 :]):
+        for key in ("layer", "name", "op", "ddr_bytes", "ddr_s", "vector_s", "layer_s", "bound"):
+            assert row[key] == one[key][at]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--vary", "srma=1MB"], "did you mean 'sram'"),
+        (["--vary", "sram=1MB", "--vary", "sram=2MB"], "each key once"),
+        (["--vary", "sram"], "KEY=VALUES"),
+        (["--vary", "sram=1B:9B:log:4"], "--where 'sram >="),
+        (["--vary", "sram=1MB:2MB:log:9", "--sample", "3"], "a range without steps"),
+        (["--vary", "sram=1MB:2MB", "--sample", "0"], "1 or more"),
+        (["--vary", "sram=1MB", "--where", "total < 1"], "unknown name 'total'"),
+        (["--vary", "sram=1MB", "--columns", "time"], "unknown column 'time'"),
+        (["--vary", "sram=1MB", "--resume"], "-o FILE"),
+        (["--vary", "sram=1MB", "-o", "x.json"], ".parquet, .csv"),
+        (["--vary", "clock=1GHz"], "states no clock"),
+        (["--vary", "width=0.5,0"], "from 1e-06"),
+    ],
+)
+def test_a_wrong_command_line_is_one_error(perfsim_cli, arguments, says):
+    told = perfsim_cli(
+        "sweep", "mobilenet", "--hw", HW, "--placement", "liveness", *arguments, status=2
+    )
+    assert told.err.count("\n") == 1
+    assert says in told.err
+
+
+@pytest.mark.parametrize("command", ["sweep", "pareto"])
+def test_a_grid_of_1e15_points_is_refused_with_its_size(perfsim_cli, command, tmp_path):
+    steps = ("sram=1MB:1GB:log:100000", "matrix=1GFLOPS:1TFLOPS:log:100000")
+    told = perfsim_cli(
+        *(command, "mobilenet", "--hw", HW, "-o", tmp_path / "x.csv"),
+        *(word for text in (*steps, "vector=1GFLOPS:1TFLOPS:log:100000") for word in ("--vary", text)),
+        status=2,
+    )
+    assert "1,000,000,000,000,000 points" in told.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_front_of_machines(perfsim_cli):
+    arguments = ("mobilenet", "--hw", HW, "--vary", "sram=100kB:4MB:log:20", "--placement", "liveness")
+    told = perfsim_cli("pareto", *arguments, "--format", "json")
+    front = [(row["total_s"], row["sram"]) for row in json.loads(told.out)["points"]]
+    told = perfsim_cli("sweep", *arguments, "--format", "json")
+    points = [(row["total_s"], row["sram"]) for row in json.loads(told.out)["points"]]
+    assert front == sorted(
+        one for one in points
+        if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points)
+    )
