@@ -92,6 +92,11 @@ class Store:
                 np.lib.format.write_array(hashed, np.ascontiguousarray(values), allow_pickle=False)
         self._found[number] = pending.replace(self.folder / f"{number:06}-{hashed.digest()}")
 
+    def clear(self) -> None:
+        """Remove what is not complete: on a full disk it takes the room that is needed to go on."""
+        for path in (self.folder / "pending", self.folder / "output"):
+            path.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Remove all of it."""
         shutil.rmtree(self.folder)
@@ -136,18 +141,27 @@ def run_study(
     path = Path(output)
     try:
         store = Store(path, study.fingerprint(), resume=resume)
-        with _Output(study, path, store) as writing:
-            try:
-                for number in range(study.partitions):
-                    writing.add(number, None if number in store else study.partition(number))
-                    progress(min((number + 1) * study.partition_size, study.count), writing.rows)
-            except KeyboardInterrupt:
-                writing.finish()
-                raise
-            writing.finish()
+        try:
+            rows = _write_all(study, path, store, progress)
+        except OSError:
+            store.clear()
+            raise
         store.remove()
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror or error}").at(file=output) from None
+    return rows
+
+
+def _write_all(study: Study, path: Path, store: Store, progress: Callable[[int, int], None]) -> int:
+    with _Output(study, path, store) as writing:
+        try:
+            for number in range(study.partitions):
+                writing.add(number, None if number in store else study.partition(number))
+                progress(min((number + 1) * study.partition_size, study.count), writing.rows)
+        except KeyboardInterrupt:
+            writing.finish()
+            raise
+        writing.finish()
     return writing.rows
 
 
