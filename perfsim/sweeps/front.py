@@ -21,6 +21,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _JUDGES = 12  # points of the front that every new point is held against first
 _AT_ONCE = 1 << 22  # comparisons
+BLOCK = 1 << 18  # points that each thread has in memory
 
 
 def non_dominated(costs: Array) -> Array:
@@ -104,15 +105,15 @@ def front_of(
 ) -> Columns:
     """The rows of a study that no other row beats in its costs, by number of the point.
 
-    progress: told after each partition how many points are done and how many rows the front has.
+    progress: told after each block how many points are done and how many rows the front has.
 
-    As many partitions as there are threads are in memory at once, and the front. Raises what `Study.partition` does.
+    As many blocks as there are threads are in memory at once, and the front. Raises what `Study.rows` does.
     """
     front = Front()
     workers = threads or os.cpu_count() or 1
 
     def reduced(number: int) -> tuple[int, Array, Columns]:
-        rows = study.partition(number)
+        rows = study.rows(number * BLOCK, min((number + 1) * BLOCK, study.count))
         count = len(rows["network"])
         costs = [np.broadcast_to(each.of(rows), count).astype(np.float64) for each in study.costs]
         kept = _not_beaten(costs, front.judges(number))
@@ -122,7 +123,7 @@ def front_of(
         return number, left[best], {name: values[kept] for name, values in rows.items()}
 
     with ThreadPoolExecutor(workers) as pool:
-        numbers = iter(range(study.partitions))
+        numbers = iter(range(-(-study.count // BLOCK)))
         running: set[Future[tuple[int, Array, Columns]]] = set()
         done = 0
         while True:
@@ -133,7 +134,7 @@ def front_of(
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for each in finished:
                 front.add(*each.result())
-                done += study.partition_size
+                done += BLOCK
                 progress(min(done, study.count), len(front.costs))
     return _by_first_cost(front)
 
