@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "the same work on several machines, side by side",
     "explain": "how the numbers of one layer came about",
     "memory": "the memory map: addresses, what is spilled, how much memory would be enough",
+    "report": "one page of a run or a comparison: pictures, tables, formulas, in one HTML file",
     "plan": "addresses for buffers, so that none that live at the same time overlap",
     "export": "a network as an ONNX model with random weights",
     "validate": "predictions beside measurements: the error of each, their mean, the rank correlation",
@@ -34,7 +35,7 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_NUMERIC = ("run", "compare", "explain", "memory", "plan", "export", "validate")
+_NUMERIC = ("run", "compare", "explain", "memory", "report", "plan", "export", "validate")
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 

@@ -1,0 +1,46 @@
+// How the numbers of the chosen layer came about: each step with its formula and the values put into it.
+
+// A step in words: what it is about, its quantity, the formula with and without values, and its result.
+function stepText(step) {
+  const [about, quantity, formula, values] = step.slice(0, 4).map((index) => data.texts[index]);
+  const result = step[4];
+  let shown = result;
+  if (typeof result === "number") {
+    shown = quantity.endsWith("_s") ? `${result} s${result ? ` (${duration(result)})` : ""}` : whole(result);
+  }
+  return { about, quantity, parts: [formula, values].filter((part) => part && part !== String(result)), shown };
+}
+
+function showSteps() {
+  const { chosen, network } = state;
+  const choice = byId("layer-choice");
+  choice.value = String(chosen);
+  const panels = network.runs.map((run) => {
+    const list = html("dl", { class: "steps" });
+    let heading = "";
+    for (const index of run.steps[chosen]) {
+      const { about, quantity, parts, shown } = stepText(data.steps[index]);
+      if (about !== heading) {
+        heading = about;
+        list.append(html("dt", {}, heading));
+      }
+      const line = html("dd", {}, html("strong", {}, quantity));
+      if (parts.length) line.append(html("span", { class: "formula" }, `: ${parts.join(" = ")}`));
+      if (shown !== "") line.append(" = ", html("span", { class: "value" }, shown));
+      list.append(line);
+    }
+    return html("div", { class: "panel" }, html("h3", {}, name(run.hardware)), list);
+  });
+  const { common } = network;
+  byId("layer-body").replaceChildren(
+    html(
+      "h3",
+      {},
+      `Layer ${chosen + 1}: `,
+      name(common.name[chosen]),
+      ` (${common.op[chosen]}), `,
+      `${common.input_shape[chosen]} → ${common.output_shape[chosen]}`,
+    ),
+    html("div", { class: "columns" }, ...panels),
+  );
+}

@@ -1,0 +1,81 @@
+// The data, what is chosen, and the views that follow the choice.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+
+const state = {
+  network: data.networks[0],
+  first: 0, // of the layers that the pictures show
+  end: data.networks[0].layers,
+  run: 0, // of the table, the graph
+  hot: null, // the layer under the pointer
+  hotText: "", // what else is there
+  chosen: 0, // the layer that is explained
+};
+
+// Parts of a machine and what bounds: one colour each, in the order of the data.
+const stem = (name) => name.replace(/_s$/, "").replace(/s$/, "");
+const PARTS = [...new Set([...data.bounds, ...data.parts].map(stem))];
+const partClass = (name) => `part-${Math.max(0, PARTS.indexOf(stem(name))) % 8}`;
+const partLabel = (name) => (stem(name) === "ddr" ? "DDR" : name.replace(/_s$/, ""));
+
+// A column of the network's layers, on one of its machines where it depends on that.
+const column = (run, name) => run.columns[name] ?? state.network.common[name];
+
+// A view: `draw` is called when it must be drawn anew and can be seen, `highlight` with the layer under the pointer.
+const views = [];
+
+function addView(element, draw, highlight = () => {}) {
+  views.push({ element, draw, highlight, isDrawn: false });
+}
+
+function drawView(view) {
+  view.isDrawn = true;
+  view.draw();
+  view.highlight(state.hot);
+}
+
+const inSight = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const view = views.find((each) => each.element === entry.target);
+      view.isInSight = entry.isIntersecting;
+      if (view.isInSight && !view.isDrawn) drawView(view);
+    }
+  },
+  { rootMargin: "600px" },
+);
+
+// Everything again: what is near the window at once, the rest when it comes near.
+function redraw() {
+  for (const view of views) {
+    view.isDrawn = false;
+    if (view.isInSight) drawView(view);
+  }
+}
+
+function drawAll() {
+  for (const view of views) if (!view.isDrawn) drawView(view);
+}
+
+// `text` says what else is under the pointer.
+function setHot(layer, text = "") {
+  if (layer === state.hot && text === state.hotText) return;
+  state.hot = layer;
+  state.hotText = text;
+  for (const view of views) if (view.isDrawn) view.highlight(layer);
+}
+
+function choose(layer) {
+  state.chosen = layer;
+  showSteps();
+}
+
+function showNetwork(index) {
+  state.network = data.networks[index];
+  state.first = 0;
+  state.end = state.network.layers;
+  state.run = 0;
+  state.hot = null;
+  state.chosen = 0;
+}
