@@ -44,6 +44,7 @@ _LABELS = {
     "output_bytes": "output",
     "weight_bytes": "weights",
 }
+_BOUNDS = {"ddr": "DDR", "matrix": "the matrix unit", "vector": "the vector unit"}
 _ABBREVIATIONS = {"ddr": "DDR", "sram": "SRAM", "macs": "MACs"}
 _SHOWN_SHARE = 0.0005  # below that a gain is said to be nothing
 
@@ -143,7 +144,7 @@ def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
     if not total_s:
         return ["No layer takes any time."]
     parts = [
-        f"{column_label(entry['bound'])} bounds {entry['layers']:,} of {layers:,} layers, which take "
+        f"{_BOUNDS.get(entry['bound'], entry['bound'])} bounds {entry['layers']:,} of {layers:,} layers, which take "
         f"{entry['layer_s'] / total_s:.1%} of the time"
         for entry in by_bound
         if entry["layer_s"]

@@ -46,11 +46,11 @@ function powers(low, high, count) {
   return found;
 }
 
-// `text` shortened from the end to about `room` pixels of the pictures' type.
+// The end of `text`, which tells names apart, in about `room` pixels of the pictures' type.
 function fitting(text, room) {
   const letters = [...text];
-  const most = Math.max(1, Math.floor(room / 6.4));
-  return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}…`;
+  const most = Math.max(1, Math.floor(room / 6.2));
+  return letters.length <= most ? text : `…${letters.slice(letters.length - most + 1).join("")}`;
 }
 
 // Lines and numbers of an axis from 0, to the left of a plot.

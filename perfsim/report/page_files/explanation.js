@@ -11,27 +11,34 @@ function stepText(step) {
   return { about, quantity, parts: [formula, values].filter((part) => part && part !== String(result)), shown };
 }
 
+function stepList(indices) {
+  const list = html("dl", { class: "steps" });
+  let heading = "";
+  for (const index of indices) {
+    const { about, quantity, parts, shown } = stepText(data.steps[index]);
+    if (about !== heading) {
+      heading = about;
+      list.append(html("dt", {}, heading));
+    }
+    const line = html("dd", {}, html("strong", {}, quantity));
+    if (parts.length) line.append(html("span", { class: "formula" }, `: ${parts.join(" = ")}`));
+    if (shown !== "") line.append(" = ", html("span", { class: "value" }, shown));
+    list.append(line);
+  }
+  return list;
+}
+
+// What is the same on all machines stands first and once.
 function showSteps() {
   const { chosen, network } = state;
-  const choice = byId("layer-choice");
-  choice.value = String(chosen);
-  const panels = network.runs.map((run) => {
-    const list = html("dl", { class: "steps" });
-    let heading = "";
-    for (const index of run.steps[chosen]) {
-      const { about, quantity, parts, shown } = stepText(data.steps[index]);
-      if (about !== heading) {
-        heading = about;
-        list.append(html("dt", {}, heading));
-      }
-      const line = html("dd", {}, html("strong", {}, quantity));
-      if (parts.length) line.append(html("span", { class: "formula" }, `: ${parts.join(" = ")}`));
-      if (shown !== "") line.append(" = ", html("span", { class: "value" }, shown));
-      list.append(line);
-    }
-    return html("div", { class: "panel" }, html("h3", {}, name(run.hardware)), list);
+  const { common, runs } = network;
+  byId("layer-choice").value = String(chosen);
+  const all = runs.map((run) => run.steps[chosen]);
+  const shared = all[0].filter((step) => all.every((steps) => steps.includes(step)));
+  const panels = all.map((steps, at) => {
+    const own = runs.length > 1 ? steps.filter((step) => !shared.includes(step)) : steps;
+    return html("div", { class: "panel" }, html("h3", {}, name(runs[at].hardware)), stepList(own));
   });
-  const { common } = network;
   byId("layer-body").replaceChildren(
     html(
       "h3",
@@ -41,6 +48,7 @@ function showSteps() {
       ` (${common.op[chosen]}), `,
       `${common.input_shape[chosen]} → ${common.output_shape[chosen]}`,
     ),
+    ...(runs.length > 1 ? [html("p", { class: "about" }, "On every machine:"), stepList(shared)] : []),
     html("div", { class: "columns" }, ...panels),
   );
 }

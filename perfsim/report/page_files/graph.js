@@ -44,7 +44,8 @@ function addGraph() {
       ? `${whole(layers)} layers are too many to draw: each node is a block`
       : "Each node is a layer";
     const run = state.network.runs[state.run];
-    byId("graph-about").textContent = `${what}; an arrow is a feature map; the darker, the more of the time.`;
+    byId("graph-about").textContent =
+      `${what}; a line is a feature map, from top to bottom; the darker, the more of the time.`;
     if (!places) {
       body.replaceChildren(
         note("This graph has too many long connections to be drawn legibly, by blocks too."),
@@ -52,14 +53,15 @@ function addGraph() {
       return;
     }
     body.replaceChildren(drawn(run, shown, places));
+    body.scrollLeft = (body.scrollWidth - body.clientWidth) / 2;
   }
 
   function drawn(run, { nodes, edges, home }, places) {
     const widthOf = (node) => (node < places.count ? NODE.width : NODE.waypoint);
     const center = across(places, widthOf, NODE.gap);
     const used = center.map((at, node) => [at - widthOf(node) / 2, at + widthOf(node) / 2]);
-    const left = used.reduce((least, [from]) => Math.min(least, from), 0) - 10;
-    const right = used.reduce((most, [, to]) => Math.max(most, to), 0) + 10;
+    const left = used.reduce((least, [from]) => Math.min(least, from), Infinity) - 10;
+    const right = used.reduce((most, [, to]) => Math.max(most, to), -Infinity) + 10;
     const x = (node) => px(center[node] - left);
     const y = (node) => 10 + places.rank[node] * NODE.step;
     const size = [px(right - left), places.rows.length * NODE.step];

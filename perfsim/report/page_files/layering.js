@@ -2,6 +2,7 @@
 
 const WAYPOINTS_MOST = 3000; // for edges that pass layers by
 const SWEEPS = 6;
+const NODE_WEIGHT = 8; // of a node's wish for its place, against that of a waypoint
 
 // `count` nodes and edges [from, to] with from < to: for each node its layer, and the ways of the edges.
 function layered(count, edges) {
@@ -36,50 +37,47 @@ function layered(count, edges) {
 }
 
 // The middle of each node across, `width(node)` wide, with `gap` between neighbours.
-function across({ rows, above, below }, width, gap) {
+function across({ rows, above, below, count }, width, gap) {
   const at = [];
-  const center = (nodes) => nodes.reduce((sum, node) => sum + at[node], 0) / nodes.length;
-  for (const row of rows)
-    spread(
-      row,
-      row.map((node) => (above[node].length ? center(above[node]) : 0)),
-    );
+  const weight = (node) => (node < count ? NODE_WEIGHT : 1);
+  const weighted = (nodes, value) => nodes.reduce((sum, node) => sum + weight(node) * value(node), 0);
+  const center = (nodes) => weighted(nodes, (node) => at[node]) / weighted(nodes, () => 1);
+  for (const row of rows) spread(row, (node) => (above[node].length ? center(above[node]) : 0));
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     const [order, near] = sweep % 2 ? [rows, above] : [[...rows].reverse(), below];
-    for (const row of order)
-      spread(
-        row,
-        row.map((node) => (near[node].length ? center(near[node]) : at[node])),
-      );
+    for (const row of order) spread(row, (node) => (near[node].length ? center(near[node]) : at[node]));
   }
   return at;
 
-  // Each node of a row as near to where it is wanted as its neighbours let it, in the order of the wishes.
+  // Each node of a row as near to where it is wanted as its neighbours let it (least squares), in the order of the
+  // wishes: nodes that would overlap form a group, and a group that would overlap the one before joins it.
   function spread(row, wanted) {
-    const order = row
-      .map((node, index) => [wanted[index], index, node])
-      .sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-    order.forEach(([, , node], index) => (row[index] = node));
-    let groups = [];
-    for (const [wish, , node] of order) {
-      groups.push({ nodes: [node], width: width(node), wish: wish, start: wish - width(node) / 2 });
-      while (groups.length > 1) {
-        const [first, second] = groups.slice(-2);
-        if (first.start + first.width + gap <= second.start) break;
-        const [many, few] = [first.nodes.length, second.nodes.length];
-        const middle = (first.wish * many + second.wish * few) / (many + few);
-        const joined = {
-          nodes: [...first.nodes, ...second.nodes],
-          width: first.width + gap + second.width,
-          wish: middle,
+    const wishes = new Map(row.map((node) => [node, wanted(node)]));
+    row.sort((a, b) => wishes.get(a) - wishes.get(b));
+    const groups = [];
+    for (const node of row) {
+      let group = {
+        nodes: [node],
+        width: width(node),
+        weight: weight(node),
+        start: wishes.get(node) - width(node) / 2,
+      };
+      while (groups.length && groups.at(-1).start + groups.at(-1).width + gap > group.start) {
+        const before = groups.pop();
+        const both = before.weight + group.weight;
+        const start = group.start - before.width - gap;
+        group = {
+          nodes: [...before.nodes, ...group.nodes],
+          width: before.width + gap + group.width,
+          weight: both,
+          start: (before.weight * before.start + group.weight * start) / both,
         };
-        joined.start = middle - joined.width / 2;
-        groups = [...groups.slice(0, -2), joined];
       }
+      groups.push(group);
     }
-    for (const group of groups) {
-      let left = group.start;
-      for (const node of group.nodes) {
+    for (const { nodes, start } of groups) {
+      let left = start;
+      for (const node of nodes) {
         at[node] = left + width(node) / 2;
         left += width(node) + gap;
       }

@@ -67,7 +67,7 @@ function showLimits() {
       html(
         "tr",
         {},
-        html("th", { scope: "row", class: "text" }, gain.number),
+        html("th", { scope: "row", class: "text" }, gain.label),
         html("td", {}, duration(gain.better_total_s)),
         html("td", {}, duration(gain.saved_s)),
         html("td", {}, percent(gain.saved_share)),
@@ -91,19 +91,26 @@ function showLimits() {
   byId("limits-body").replaceChildren(html("div", { class: "columns" }, ...panels));
 }
 
+// A row for each assumption, a column for each machine, one cell where all machines have the same.
 function showAssumptions() {
-  const panels = state.network.runs.map((run) => {
-    const rows = run.assumptions.map(([what, how]) =>
-      html("tr", {}, html("th", { scope: "row", class: "text" }, what), html("td", { class: "text" }, how)),
-    );
-    return html(
-      "div",
-      { class: "panel" },
-      html("h3", {}, name(run.hardware)),
-      html("table", {}, html("tbody", {}, ...rows)),
-    );
+  const { runs } = state.network;
+  const known = runs.map((run) => new Map(run.assumptions));
+  const rows = [...new Set(known.flatMap((each) => [...each.keys()]))].map((what) => {
+    const values = known.map((each) => each.get(what) ?? "");
+    const isSame = values.every((value) => value === values[0]);
+    const cells = isSame ? [html("td", { class: "text", colspan: runs.length }, values[0])] : [];
+    if (!isSame) cells.push(...values.map((value) => html("td", { class: "text" }, value)));
+    return html("tr", {}, html("th", { scope: "row", class: "text" }, what), ...cells);
   });
-  byId("assumptions-body").replaceChildren(html("div", { class: "columns" }, ...panels));
+  const heads = runs.map((run) => html("th", { scope: "col", class: "text" }, name(run.hardware)));
+  const head = html("tr", {}, html("th", { scope: "col", class: "text" }, "machine"), ...heads);
+  byId("assumptions-body").replaceChildren(
+    html(
+      "div",
+      { class: "scroll prose", tabindex: "0", role: "region", "aria-label": "Assumptions" },
+      html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows)),
+    ),
+  );
 }
 
 // One line on a layer: its time on every machine.
