@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from perfsim.report.explain import explain
     from perfsim.report.export import export_onnx
     from perfsim.report.files import write
+    from perfsim.report.page import Page, report
     from perfsim.report.schema import schema
     from perfsim.result import Result, Totals
+    from perfsim.sensitivity import Gain, gains
     from perfsim.simulation import compare, simulate, simulate_array
 
 __version__ = "0.1.0"
@@ -58,6 +60,8 @@ _HOMES = {
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
+    "report": "perfsim.report",
+    "gains": "perfsim.sensitivity",
     "validate": "perfsim.accuracy",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
@@ -75,6 +79,8 @@ _HOMES = {
     "Totals": "perfsim.result",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
+    "Page": "perfsim.report.page",
+    "Gain": "perfsim.sensitivity",
     "Validation": "perfsim.accuracy",
     "Accuracy": "perfsim.accuracy",
     "PerfsimError": "perfsim.errors",
@@ -100,6 +106,8 @@ __all__ = [
     "compare",
     "explain",
     "export_onnx",
+    "report",
+    "gains",
     "validate",
     "plan_addresses",
     "make_buffers",
@@ -117,6 +125,8 @@ __all__ = [
     "Totals",
     "Buffers",
     "AddressPlan",
+    "Page",
+    "Gain",
     "Validation",
     "Accuracy",
     "PerfsimError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def gains(
             raise unknown_name("number of a machine", number, NUMBERS)
     if not factor > 1.0:
         raise InvalidValueError("", found=f"the factor {factor}", expected="a number above 1")
-    values: dict[str, np.ndarray] = {}
+    values: dict[str, Any] = {}
     for name, value in zip(NUMBERS, machine.numbers, strict=True):
         values[name] = np.full(1 + len(numbers), value)
     for row, number in enumerate(numbers, start=1):

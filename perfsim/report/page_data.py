@@ -13,7 +13,13 @@ from perfsim.placement.memory_map import MemoryMap, memory_map
 from perfsim.placement.remembered import Remembered
 from perfsim.report.explain import explain_rows
 from perfsim.report.page_blocks import blocks_of
-from perfsim.report.page_words import assumptions, column_label, findings, network_text, number_label
+from perfsim.report.page_words import (
+    assumptions,
+    column_label,
+    findings,
+    network_text,
+    number_label,
+)
 from perfsim.report.run import machine_record, policies
 from perfsim.result import counts_table
 from perfsim.sensitivity import Gain, gains

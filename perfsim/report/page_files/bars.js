@@ -87,7 +87,7 @@ function addBars() {
     const adds = column(run, "layer_s");
     for (const [from, to] of bins) {
       const [left, right] = [x(from), x(to)];
-      const gap = right - left > 6 ? 1 : 0.25;
+      const gap = right - left > 6 ? 1 : 0;
       const bar = svg("g", { "data-layer": from, "data-layers": to - from });
       let below = 0;
       for (const part of data.parts) {

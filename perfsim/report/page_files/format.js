@@ -11,7 +11,7 @@ const PREFIXES = [
 const SMALL = [
   [1, ""],
   [1e-3, "m"],
-  [1e-6, "µ"],
+  [1e-6, "u"],
   [1e-9, "n"],
   [1e-12, "p"],
 ];
@@ -38,6 +38,7 @@ function small(value, unit) {
 const duration = (seconds) => small(seconds, "s");
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const whole = (value) => value.toLocaleString("en");
+const counted = (count, what) => `${whole(count)} ${what}${count === 1 ? "" : "s"}`;
 const isolate = (text) => `\u2068${text}\u2069`; // a name of any direction inside a sentence
 
 // What a column holds, from its name: seconds "s", "B", joules "J", a count "", or null for text.

@@ -90,7 +90,7 @@ function addGraph() {
       const text = svg("text", { x: x(node) - NODE.width / 2 + 6, y: y(node) + 16 }, fitting(title, room));
       const number = svg(
         "text",
-        { class: "dim", x: x(node) + NODE.width / 2 - 6, y: y(node) + 16, "text-anchor": "end" },
+        { x: x(node) + NODE.width / 2 - 6, y: y(node) + 16, "text-anchor": "end" },
         time,
       );
       return svg("g", { class: "node", "data-layer": first, "data-layers": end - first }, rect, text, number);

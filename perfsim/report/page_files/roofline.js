@@ -137,10 +137,10 @@ function addRoofline() {
         drawing.append(svg("circle", { class: "ring", cx: point.at, cy: point.up, r: px(point.size + 3) }));
     });
     const said = [];
-    if (found.endless) said.push(`${whole(found.endless)} layers move nothing over DDR: they stand at ∞.`);
-    if (found.idle) said.push(`${whole(found.idle)} layers without operations or time have no point.`);
+    if (found.endless) said.push(`Nothing moves over DDR for ${counted(found.endless, "layer")}: at ∞.`);
+    if (found.idle) said.push(`${counted(found.idle, "layer")} without operations or time: no point.`);
     const together = points.filter((point) => point.layers.length > 1).length;
-    if (together) said.push(`${whole(together)} points stand for several layers of one place.`);
+    if (together) said.push(`${counted(together, "point")} for several layers of one place.`);
     const label = `Roofline of ${run.hardware} with ${home.size} layers as points; the arrow keys go through the layers`;
     const layerAt = (at, up) => nearest(points, at, up);
     return figure([name(run.hardware)], label, drawing, layerAt, said.length ? note(said.join(" ")) : null);
@@ -154,7 +154,7 @@ function addRoofline() {
     }
     if (!best) return [null];
     const others = best.layers.length - 1;
-    return [best.layers[0], others ? `and ${whole(others)} other layers of this place` : ""];
+    return [best.layers[0], others ? `and ${counted(others, "other layer")} of this place` : ""];
   }
 
   byId("roofline-legend").replaceChildren(
