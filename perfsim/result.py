@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,13 @@ class Result:
         """The totals as a dictionary, in order."""
         return asdict(self.totals)
 
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it: totals, a chart, the layers."""
+        from perfsim.report.notebook import result_html
+
+        title = f"{self.program.name} on {self.machine.name}"
+        return result_html(title, self.totals_record(), self.columns, parts_of(self.columns))
+
     def _locations(self) -> Columns:
         """The columns that say where each layer's tensors lie."""
         from perfsim.placement.placement import touches_of
@@ -153,6 +161,14 @@ class Result:
                     places.append(place)
                 columns[name].append(";".join(places))
         return columns
+
+
+def parts_of(columns: Iterable[str]) -> list[str]:
+    """The columns of seconds that are the time of one part of a machine, those of the bounds first."""
+    sums = ("compute_s", "layer_s")
+    seconds = [name for name in columns if name.endswith("_s") and name not in sums]
+    order = [f"{bound}_s" for bound in BOUNDS]
+    return sorted(seconds, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def counts_table(program: Program) -> Columns:

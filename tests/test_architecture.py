@@ -18,6 +18,8 @@ LEVELS = (
     ("accuracy", "sensitivity"),
     ("simulation",),
     ("result",),
+    ("report.notebook",),  # how a result shows itself
+    ("report.page_blocks", "report.text"),
     ("timing", "placement"),
     ("program",),
     ("fusion",),

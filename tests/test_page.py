@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -15,9 +16,12 @@ import perfsim
 from perfsim import load_hardware, load_network, report, simulate
 from perfsim.errors import InvalidValueError, OutputError
 from perfsim.report.page_blocks import blocks_of
-from perfsim.report.page_data import page_record, parts_of
+from perfsim.report.page_data import page_record
+from perfsim.report.text import duration
+from perfsim.result import parts_of
 from perfsim.timing.kernel import BOUNDS
 
+PARTS = ("ddr_s", "matrix_s", "vector_s")
 HOSTILE = (
     "</script><script>window.broken = 1</script>",
     "quo\"te 'single' & amp; <b>bold</b>",
@@ -206,6 +210,28 @@ def test_a_page_in_a_notebook_is_framed(tiny, small):
     assert 'sandbox="allow-scripts allow-downloads"' in framed
 
 
+def test_a_result_shows_itself_in_a_notebook(load, small):
+    names = [json.dumps(name, ensure_ascii=False) for name in HOSTILE]
+    layers = "".join(f"  - conv: {{name: {name}, channels: 8, kernel: 3}}\n" for name in names)
+    result = simulate(load(f"name: <b>\ninput: [3, 8, 8]\nlayers:\n{layers}"), small)
+    shown = result._repr_html_()
+    assert "<script" not in shown
+    assert "<b>\n" not in shown
+    assert "&lt;b&gt; on small" in shown
+    assert all(f"<bdi>{html.escape(name)}</bdi>" in shown for name in HOSTILE)
+    assert duration(result.totals.total_s) in shown
+
+
+def test_the_notebook_s_bars_are_to_scale(small):
+    result = simulate(load_network("resnet18"), small)
+    shown = result._repr_html_()
+    widths = [float(each) for each in re.findall(r"width:([\d.]+)%", shown)]
+    busy = [sum(each) for each in zip(*(result.columns[part] for part in PARTS), strict=True)]
+    longest = max(sum(busy[block.first : block.end]) for block in blocks_of(result.columns["name"]))
+    assert sum(widths) / 100 * longest == pytest.approx(sum(busy), rel=1e-3)
+    assert max(widths) <= 100
+
+
 def test_results_of_one_network_stand_together(tiny, small):
     other, resnet = load_hardware("4MB_4GBs_4TF"), load_network("resnet18")
     page = report(simulate(tiny, small), simulate(resnet, small), simulate(tiny, other))
@@ -308,12 +334,7 @@ def test_every_picture_has_the_marks_of_the_data(browser, compared):
     layers = data["layers"]
     bars = "svg[data-picture=time]"
     assert marks(browser, bars, "g[data-layer]") == [layers] * 2
-    busy = [
-        sum(
-            1 for name in ("ddr_s", "matrix_s", "vector_s") for each in result.columns[name] if each
-        )
-        for result in results
-    ]
+    busy = [sum(1 for name in PARTS for each in result.columns[name] if each) for result in results]
     assert marks(browser, bars, "g rect.fill") == busy
     working = [
         sum(
@@ -339,8 +360,6 @@ def test_every_picture_has_the_marks_of_the_data(browser, compared):
 
 
 def test_the_totals_on_the_page_are_those_of_the_result(browser, compared):
-    from perfsim.report.text import duration
-
     path, results = compared
     browser.open(path)
     rows = browser.run(

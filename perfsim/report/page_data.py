@@ -21,7 +21,7 @@ from perfsim.report.page_words import (
     number_label,
 )
 from perfsim.report.run import machine_record, policies
-from perfsim.result import counts_table
+from perfsim.result import counts_table, parts_of
 from perfsim.sensitivity import Gain, gains
 from perfsim.simulation import speedup
 from perfsim.timing.kernel import BOUNDS, FLOP_PER_MAC
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from perfsim.placement.placement import PlacementPolicy
     from perfsim.program import Program
     from perfsim.result import Columns, Result
-
-_SUMS = ("compute_s", "layer_s")  # of the other columns of seconds
 
 
 def page_record(runs: Sequence[Sequence[Result]], settings: Sequence[str] = ()) -> dict[str, Any]:
@@ -55,13 +53,6 @@ def page_record(runs: Sequence[Sequence[Result]], settings: Sequence[str] = ()) 
         "texts": list(steps.texts),
         "steps": [list(step[:-1]) for step in steps.steps],
     }
-
-
-def parts_of(columns: Sequence[str]) -> list[str]:
-    """The columns of seconds that are the time of one part of the machine, those of the bounds first."""
-    seconds = [name for name in columns if name.endswith("_s") and name not in _SUMS]
-    order = [f"{bound}_s" for bound in BOUNDS]
-    return sorted(seconds, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def by_bound(result: Result) -> list[dict[str, Any]]:
