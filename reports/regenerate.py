@@ -14,7 +14,7 @@ from pathlib import Path
 
 from memory_comparison import nvdla_table, stm32n6_table
 
-from perfsim import Result, bundled_networks, load_hardware, load_network, simulate
+from perfsim import Result, bundled_networks, load_hardware, load_network, report, simulate
 from perfsim.report.catalog import network_record
 from perfsim.report.files import write_files
 from perfsim.report.run import run_sheet
@@ -22,6 +22,8 @@ from perfsim.report.run import run_sheet
 ROOT = Path(__file__).resolve().parent.parent
 BITS_PER_BYTE = 8
 WIDTH = 160
+
+COMPARED = ("1MB_2GBs_2TF", "1MB_4GBs_1TF", "4MB_4GBs_4TF", "16MB_16GBs_16TF")
 
 # The columns of the published tables: theirs, ours, and what turns ours into theirs.
 MEMORY = (
@@ -59,8 +61,20 @@ def main(folder: Path) -> None:
     )
     _write_run(reference / "mobilenet_printed", printed)
     _write_run(reference / "mobilenet", simulate(load_network("mobilenet"), machine))
+    _write_pages(folder / "pages", printed)
     _write_table(reference / "nvdla_dram.csv", *nvdla_table())
     _write_table(reference / "stm32n6_ram.csv", *stm32n6_table())
+
+
+def _write_pages(folder: Path, printed: Result) -> None:
+    """The reference cases as pages: the two reference tables' run, and networks on machines side by side."""
+    folder.mkdir(exist_ok=True)
+    report(printed).write(folder / "mobilenet_printed.html")
+    machines = [load_hardware(name) for name in COMPARED]
+    for name in ("mobilenet_v1", "resnet50"):
+        network = load_network(name)
+        runs = (simulate(network, machine) for machine in machines)
+        report(*runs).write(folder / f"{name}.html")
 
 
 def models_index() -> str:

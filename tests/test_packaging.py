@@ -31,6 +31,8 @@ def test_the_wheel_carries_what_is_bundled(wheel):
         assert f"perfsim/models/{path.name}" in names
     for path in catalog.bundled_machines().values():
         assert f"perfsim/hardware_profiles/{path.name}" in names
+    for path in (ROOT / "perfsim/report/page_files").iterdir():
+        assert f"perfsim/report/page_files/{path.name}" in names
     assert "perfsim/py.typed" in names
 
 

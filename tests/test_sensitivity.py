@@ -33,7 +33,7 @@ def test_each_gain_is_a_run_of_its_own(network, hardware, timing):
 
 
 def test_shares_by_hand(load):
-    """Serial, one layer: 2,000 bytes and 8,000,000 MACs; movement takes 2 us, the matrix unit 16 us."""
+    """Serial, one layer of 1,000 inputs, 8,000 outputs and 8,000,000 weights of a byte each."""
     network = load("input: [1000]\nlayers:\n  - fully_connected: {units: 8000, bias: false}\n")
     machine = Machine("m", 10**8, 1e9, 1e12, 1e9, timing="serial")
     moved_s = (1000 + 8000 + 8_000_000) / 1e9
