@@ -507,6 +507,16 @@ def test_the_page_keeps_to_the_window(browser, compared, tmp_path):
     assert browser.problems == []
 
 
+def test_a_print_has_everything(browser, compared):
+    path, results = compared
+    browser.open(path, 1280, 600)
+    pictures = "document.querySelectorAll('svg[data-picture]').length"
+    assert browser.run(pictures) < 7  # what is not in sight is not drawn
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run(pictures) == 7
+    assert len(shown_rows(browser, 0)) == len(results[0].program.layers)
+
+
 def test_light_and_dark(browser, compared):
     path, _ = compared
     colour = "getComputedStyle(document.body).backgroundColor"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfsim.program import Program
 
 _FILES = Path(__file__).resolve().parent / "page_files"
-_STYLES = ("page.css", "pictures.css")
+_STYLES = ("colours.css", "page.css", "pictures.css", "print.css")
 # In the order in which they are joined: each uses only what stands before it, but inside functions.
 _SCRIPTS = (
     "format.js",

@@ -124,7 +124,8 @@ function addBars() {
       drawing.append(band(x, from, Math.min(state.end, from + step), top, bottom));
     });
     const back = linear(LEFT, width - RIGHT, state.first, state.end);
-    const label = `Time per layer on ${run.hardware}, ${state.end - state.first} layers; the arrow keys go through them`;
+    const layers = counted(state.end - state.first, "layer");
+    const label = `Time per layer on ${run.hardware}, ${layers}; the arrow keys go through them`;
     const layerAt = (at) => [at < LEFT || at >= width - RIGHT ? null : Math.floor(back(at))];
     return figure([name(run.hardware), ` ${duration(run.totals.total_s)}`], label, drawing, layerAt);
   }

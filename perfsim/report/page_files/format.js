@@ -54,14 +54,38 @@ function valueText(unit, value) {
   return unit === "s" || unit === "J" ? small(value, unit) : amount(value, unit);
 }
 
-// The unit in which all numbers of a column are written, and how one of them is.
+const STEPS = {
+  B: [
+    [1, "B"],
+    [1e3, "kB"],
+    [1e6, "MB"],
+    [1e9, "GB"],
+  ],
+  s: [
+    [1e-12, "ps"],
+    [1e-9, "ns"],
+    [1e-6, "us"],
+    [1e-3, "ms"],
+    [1, "s"],
+  ],
+  J: [
+    [1e-12, "pJ"],
+    [1e-9, "nJ"],
+    [1e-6, "uJ"],
+    [1e-3, "mJ"],
+    [1, "J"],
+  ],
+};
+
+// The unit in which all numbers of a column are written, and how one of them is: as in the table of perfsim run, the
+// largest has at most five digits before the point.
 function columnScale(unit, values) {
   if (unit === null) return { head: "", text: (value) => String(value ?? "") };
+  if (unit === "") return { head: "", text: whole };
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  if (unit === "" || (unit === "B" && largest < 1e5)) return { head: unit, text: whole };
-  const steps = [...PREFIXES, ...SMALL].filter(([factor]) => unit !== "B" || factor >= 1);
-  const [factor, prefix] = steps.find(([least]) => largest >= least) || [1, ""];
-  return { head: prefix + unit, text: (value) => (value / factor).toFixed(3) };
+  const [factor, head] = STEPS[unit].find(([size]) => largest < 1e5 * size) || STEPS[unit].at(-1);
+  if (unit === "B" && factor === 1) return { head, text: whole };
+  return { head, text: (value) => (value / factor).toFixed(largest < 1e4 * factor ? 3 : 1) };
 }
 
 // A field of a CSV file: quoted where it must be.

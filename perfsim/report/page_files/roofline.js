@@ -141,7 +141,8 @@ function addRoofline() {
     if (found.idle) said.push(`${counted(found.idle, "layer")} without operations or time: no point.`);
     const together = points.filter((point) => point.layers.length > 1).length;
     if (together) said.push(`${counted(together, "point")} for several layers of one place.`);
-    const label = `Roofline of ${run.hardware} with ${home.size} layers as points; the arrow keys go through the layers`;
+    const layers = counted(home.size, "layer");
+    const label = `Roofline of ${run.hardware} with ${layers} as points; the arrow keys go through them`;
     const layerAt = (at, up) => nearest(points, at, up);
     return figure([name(run.hardware)], label, drawing, layerAt, said.length ? note(said.join(" ")) : null);
   }
