@@ -129,10 +129,17 @@ class Browser:
             "return [box.left, box.top, box.width, box.height]; })()"
         )
         left, top, width, height = box
-        self.call(
-            "Input.dispatchMouseEvent",
-            **{"type": "mouseMoved", "x": left + x * width, "y": top + y * height},
-        )
+        self._x, self._y = left + x * width, top + y * height
+        self.call("Input.dispatchMouseEvent", **{"type": "mouseMoved", "x": self._x, "y": self._y})
+        self.settle()
+
+    def click(self) -> None:
+        """Click where the pointer is."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call(
+                "Input.dispatchMouseEvent",
+                **{"type": kind, "x": self._x, "y": self._y, "button": "left", "clickCount": 1},
+            )
         self.settle()
 
     def press(self, key: str) -> None:

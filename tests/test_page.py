@@ -392,6 +392,26 @@ def test_a_layer_under_the_pointer_is_marked_in_every_picture(browser, compared)
     assert browser.run("document.getElementById('readout').hidden")
 
 
+def test_a_click_keeps_a_layer_marked_and_explains_it(browser, compared):
+    path, results = compared
+    browser.open(path)
+    browser.show_all()
+    marked = "document.querySelector('#table-body .hot')?.dataset.layer"
+    browser.hover("svg[data-picture=graph] g[data-layer='4']")
+    browser.click()
+    browser.hover("h1")
+    assert browser.run(marked) == "4"
+    shown = browser.run("document.querySelector('#layer-body h3').textContent")
+    assert results[0].program.layers[4].name in shown
+    browser.hover("#readout-link")
+    browser.click()
+    assert browser.run("location.hash") == "#layer"
+    browser.hover("svg[data-picture=graph] g[data-layer='4']")
+    browser.click()
+    browser.hover("h1")
+    assert browser.run(marked) is None
+
+
 def test_the_keyboard_goes_through_the_layers(browser, compared):
     path, results = compared
     browser.open(path)

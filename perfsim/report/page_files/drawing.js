@@ -73,8 +73,8 @@ function figure(caption, label, drawing, layerAt, below = null) {
     const [layer, text] = layerAt((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, event);
     setHot(layer, text);
   });
-  drawing.addEventListener("pointerleave", () => setHot(null));
-  drawing.addEventListener("click", () => state.hot !== null && choose(state.hot));
+  drawing.addEventListener("pointerleave", leave);
+  drawing.addEventListener("click", () => state.hot !== null && pin(state.hot));
   box.addEventListener("keydown", (event) => {
     const last = state.end - 1;
     const at = state.hot;
@@ -85,14 +85,14 @@ function figure(caption, label, drawing, layerAt, below = null) {
       End: last,
     };
     if (event.key in moves) setHot(moves[event.key]);
-    else if (event.key === "Escape") setHot(null);
+    else if (event.key === "Escape") unpin();
     else if (event.key === "Enter" && at !== null) {
       choose(at);
       byId("layer").scrollIntoView();
     } else return;
     event.preventDefault();
   });
-  box.addEventListener("blur", () => setHot(null));
+  box.addEventListener("blur", leave);
   return html("figure", { class: "panel" }, html("figcaption", {}, ...caption), box, below);
 }
 

@@ -87,7 +87,7 @@ function start() {
   byId("range").addEventListener("change", (event) => {
     const block = state.network.blocks[event.target.value];
     [state.first, state.end] = event.target.value === "" ? [0, state.network.layers] : block.slice(1);
-    state.hot = null;
+    unpin();
     redraw();
   });
   for (const id of ["table-run", "graph-run"]) {

@@ -10,6 +10,7 @@ const state = {
   run: 0, // of the table, the graph
   hot: null, // the layer under the pointer
   hotText: "", // what else is there
+  pinned: null, // the layer that stays marked when the pointer leaves
   chosen: 0, // the layer that is explained
 };
 
@@ -66,6 +67,20 @@ function setHot(layer, text = "") {
   for (const view of views) if (view.isDrawn) view.highlight(layer);
 }
 
+// What is marked when the pointer is nowhere.
+const leave = () => setHot(state.pinned);
+
+// Keep the layer marked, and explain it; once more lets it go.
+function pin(layer) {
+  state.pinned = state.pinned === layer ? null : layer;
+  choose(layer);
+}
+
+function unpin() {
+  state.pinned = null;
+  setHot(null);
+}
+
 function choose(layer) {
   state.chosen = layer;
   showSteps();
@@ -77,5 +92,6 @@ function showNetwork(index) {
   state.end = state.network.layers;
   state.run = 0;
   state.hot = null;
+  state.pinned = null;
   state.chosen = 0;
 }

@@ -147,9 +147,10 @@ function addTable() {
   body.addEventListener("scroll", () => rows.length > DRAWN_WHOLE && fill());
   body.addEventListener("pointerover", (event) => {
     const row = event.target.closest("[data-layer]");
-    setHot(row ? Number(row.dataset.layer) : null);
+    if (row) setHot(Number(row.dataset.layer));
+    else leave();
   });
-  body.addEventListener("pointerleave", () => setHot(null));
+  body.addEventListener("pointerleave", leave);
   addEventListener("beforeprint", () => tbody && fill(true));
   addEventListener("afterprint", () => tbody && fill());
   addView(byId("layers"), show, highlight);
