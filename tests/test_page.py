@@ -163,6 +163,7 @@ def test_a_search_is_not_repeated_for_a_page(tiny, small, monkeypatch):
         (["conv_1", "depthwise_conv_2", "conv_3"], [3]),
         (["net_stage1_conv", "net_stage1_add", "net_stage2_conv", "net_stage2_add"], [2, 2]),
         (["dw3", "pw3", "dw4", "pw4", "pool", "fc"], [2, 2, 2]),
+        (["dw.1", "pw.1", "dw.2", "pw.2"], [2, 2]),
         ([], []),
     ],
 )
