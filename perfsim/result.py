@@ -134,8 +134,13 @@ class Result:
         """The run as a notebook shows it: totals, a chart, the layers."""
         from perfsim.report.notebook import result_html
 
-        title = f"{self.program.name} on {self.machine.name}"
-        return result_html(title, self.totals_record(), self.columns, parts_of(self.columns))
+        return result_html(
+            f"{self.program.name} on {self.machine.name}",
+            self.program.unpriced,
+            self.totals_record(),
+            self.columns,
+            parts_of(self.columns),
+        )
 
     def _locations(self) -> Columns:
         """The columns that say where each layer's tensors lie."""

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from browser import Browser, chromium
@@ -221,6 +222,14 @@ def test_a_result_shows_itself_in_a_notebook(load, small):
     assert "&lt;b&gt; on small" in shown
     assert all(f"<bdi>{html.escape(name)}</bdi>" in shown for name in HOSTILE)
     assert duration(result.totals.total_s) in shown
+
+
+def test_what_has_no_price_is_said_first(tiny, small):
+    result = simulate(tiny, small)
+    program = replace(result.program, unpriced="1 operator of an <unknown> kind costs nothing")
+    result = replace(result, program=program)
+    assert "&lt;unknown&gt; kind" in result._repr_html_().partition("tiny on small")[0]
+    assert page_record([[result]])["networks"][0]["unpriced"] == program.unpriced
 
 
 def test_the_notebook_s_bars_are_to_scale(small):

@@ -26,11 +26,15 @@ _SHOWN = (
 
 
 def result_html(
-    title: str, totals: dict[str, Any], columns: dict[str, list[Any]], parts: Sequence[str]
+    title: str,
+    unpriced: str,
+    totals: dict[str, Any],
+    columns: dict[str, list[Any]],
+    parts: Sequence[str],
 ) -> str:
     """A run as HTML.
 
-    totals, columns: as of `Result`. parts: the columns of seconds that the chart stacks.
+    unpriced: as of `Program`, said first. totals, columns: as of `Result`. parts: the columns of seconds that the chart stacks.
     """
     facts = (
         f"{duration(totals['total_s'])} per inference, mostly bound by {totals['bound']}; "
@@ -38,7 +42,7 @@ def result_html(
         f"{amount(totals['peak_sram_bytes'], 'B')} of SRAM in use"
     )
     return (
-        f'<div style="max-width:60em"><p><b><bdi>{escape(title)}</bdi></b><br>{facts}</p>'
+        f'<div style="max-width:60em">{f"<p>{escape(unpriced)}</p>" if unpriced else ""}<p><b><bdi>{escape(title)}</bdi></b><br>{facts}</p>'
         f"{_chart(columns, parts)}{_table(columns)}</div>"
     )
 
