@@ -34,15 +34,17 @@ def result_html(
 ) -> str:
     """A run as HTML.
 
-    unpriced: as of `Program`, said first. totals, columns: as of `Result`. parts: the columns of seconds that the chart stacks.
+    unpriced: as of `Program`, said first. totals, columns: as of `Result`. parts: the columns of seconds that the chart
+    stacks.
     """
     facts = (
         f"{duration(totals['total_s'])} per inference, mostly bound by {totals['bound']}; "
         f"{count(totals['macs'], 'MACs')}, {amount(totals['ddr_bytes'], 'B')} over DDR, at most "
         f"{amount(totals['peak_sram_bytes'], 'B')} of SRAM in use"
     )
+    warning = f"<p>{escape(unpriced)}</p>" if unpriced else ""
     return (
-        f'<div style="max-width:60em">{f"<p>{escape(unpriced)}</p>" if unpriced else ""}<p><b><bdi>{escape(title)}</bdi></b><br>{facts}</p>'
+        f'<div style="max-width:60em">{warning}<p><b><bdi>{escape(title)}</bdi></b><br>{facts}</p>'
         f"{_chart(columns, parts)}{_table(columns)}</div>"
     )
 
