@@ -50,10 +50,6 @@ def _limit(text: str) -> tuple[str, float]:
     """The total that a limit is of, and the limit as a fraction."""
     name, equals, share = text.rpartition("=")
     option = "--max-regression"
-    if (
-        share.replace(" ", "") == "0%"
-    ):  # nothing more: the one percentage that need not be above zero
-        limit = 0.0
-    else:
-        limit = common.share(share, option)
+    # nothing more at all is the one percentage that need not be above zero
+    limit = 0.0 if share.replace(" ", "") == "0%" else common.share(share, option)
     return (name.strip() if equals else "total_s"), limit

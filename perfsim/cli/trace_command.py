@@ -1,6 +1,6 @@
-"""A run as a Chrome trace: what each part of the machine does when, and what lies in memory. Open it in ui.perfetto.dev.
+"""A run as a Chrome trace: what each part of the machine does when, and what lies in memory.
 
-perfsim trace resnet50 --hw 4MB_4GBs_4TF -o trace.json.gz
+perfsim trace resnet50 --hw 4MB_4GBs_4TF -o trace.json.gz        # open it in ui.perfetto.dev
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Saved:
 
 
 def read_result(file: str | PathLike[str]) -> Saved:
-    """The result in `file`; raises FileError, ParseError where it is not JSON, InvalidValueError where it is another."""
+    """The result in `file`; raises FileError, ParseError (not JSON), InvalidValueError (another JSON)."""
     path = Path(file)
     name = str(path)
     document = _read_json(name, read_text(path))

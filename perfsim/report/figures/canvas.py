@@ -40,7 +40,7 @@ MARKERS = {"ddr": "o", "matrix": "s", "vector": "^"}
 SUFFIXES = (".svg", ".png")
 PNG_DOTS_PER_INCH = 200
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
     "font.size": 8,
@@ -111,7 +111,7 @@ def headed(figure: Any, axes: Any, title: str, facts: str) -> None:
     """The title of a figure, and what must be known of the run in smaller letters above its uppermost axes."""
     import textwrap
 
-    across = int(figure.get_figwidth() * 19)
+    across = int((figure.get_figwidth() - 1.2) * 15.5)
     figure.suptitle(plain(title), x=0.01, ha="left", fontsize=10, fontweight="bold", color=DARK)
     axes.set_title(
         "\n".join(textwrap.wrap(plain(facts), across)), loc="left", x=0, color=GREY, fontsize=7.5
@@ -181,6 +181,26 @@ def byte_unit(largest: float) -> tuple[float, str]:
     """(factor, name) of the unit in which sizes up to `largest` [bytes] are easy to read."""
     units = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
     return next((unit for unit in units if largest >= unit[0]), (1.0, "B"))
+
+
+def power_of_ten(value: float, _: object = None) -> str:
+    """A power of ten with its exponent raised, for the ticks of an axis; nothing for other numbers."""
+    import math
+
+    power = round(math.log10(value))
+    if abs(value - 10.0**power) > 1e-6 * value:
+        return ""
+    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def plain_ticks(axes: Any) -> None:
+    """Ticks at 1, 2 and 5 of each decade of two logarithmic axes, as numbers that one writes."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def shortened_name(name: str, most: int) -> str:

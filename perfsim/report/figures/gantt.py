@@ -13,6 +13,7 @@ from perfsim.timeline import RESOURCES, timeline_of
 if TYPE_CHECKING:
     from perfsim.result import Result
 
+LONGEST_NAME = 20
 _SHADES = (1.0, 0.55)  # of odd and even layers, so that neighbours can be told apart
 
 
@@ -20,23 +21,25 @@ def draw_timeline(result: Result, title: str, facts: str) -> Any:
     """The figure: a track for the layers and one for each resource, and below them the memory in use."""
     timeline = timeline_of(result)
     resources = timeline.resources
-    figure = canvas.new_figure(9.0, 2.6 + 0.35 * len(resources))
-    tracks, used = figure.subplots(2, 1, sharex=True, height_ratios=[1 + len(resources), 1.6])
+    figure = canvas.new_figure(9.0, 3.0 + 0.35 * len(resources))
+    tracks, used = figure.subplots(2, 1, sharex=True, height_ratios=[2 + len(resources), 1.6])
     canvas.headed(figure, tracks, title, facts)
     factor, unit = canvas.time_unit(timeline.total_s)
     rows = len(resources)
     starts, ends = timeline.layer_start_s / factor, timeline.layer_end_s / factor
     tracks.set_xlim(0, max(timeline.total_s / factor, 1e-12))
-    tracks.set_ylim(-0.55, rows + 0.55)
+    tracks.set_ylim(-0.55, rows + 1.55)
     for parity, shade in enumerate(_SHADES):
         of = np.arange(len(starts)) % 2 == parity
-        _track(tracks, starts[of], ends[of], rows, canvas.GREY, shade * 0.5, f"layers {parity}")
+        _track(
+            tracks, starts[of], ends[of], rows, canvas.GREY, shade * 0.5, f"layers {parity}", 1.8
+        )
         for row, resource in enumerate(resources):
             of = (timeline.resource == row) & (timeline.layer % 2 == parity)
             left, right = timeline.start_s[of] / factor, timeline.end_s[of] / factor
             color = canvas.PARTS[resource]
             _track(tracks, left, right, rows - 1 - row, color, shade, f"{resource} {parity}")
-    places = [rows, *range(rows - 1, -1, -1)]
+    places = [rows + 0.5, *range(rows - 1, -1, -1)]
     tracks.set_yticks(places, ["layers", *(RESOURCES[resource][0] for resource in resources)])
     tracks.tick_params(axis="y", length=0)
     tracks.tick_params(axis="x", labelbottom=False)
@@ -50,22 +53,30 @@ def draw_timeline(result: Result, title: str, facts: str) -> Any:
     used.axhline(capacity, color="black", linestyle="--", linewidth=1, gid="capacity")
     used.set_ylim(0, 1.1 * max(capacity, float(in_use.max())))
     used.set_ylabel(f"SRAM [{bytes_unit}]")
-    used.set_xlabel(f"time [{unit}]")
+    used.set_xlabel(f"time [{unit}]; shades alternate from layer to layer")
     handles = [
         canvas.swatch("SRAM in use", facecolor=canvas.KINDS["feature map"]),
-        canvas.stroke("SRAM", color="black", linestyle="--", linewidth=1),
-        canvas.stroke("shades alternate from layer to layer", linestyle=""),
+        canvas.stroke("capacity", color="black", linestyle="--", linewidth=1),
     ]
     canvas.legend_below(figure, handles)
     boxes = np.column_stack(
-        [starts, np.full_like(starts, rows - 0.4), ends, np.full_like(starts, rows + 0.4)]
+        [starts, np.full_like(starts, rows - 0.4), ends, np.full_like(starts, rows + 1.4)]
     )
-    label_rectangles(tracks, boxes, result.columns["name"])
+    names = [canvas.shortened_name(name, LONGEST_NAME) for name in result.columns["name"]]
+    label_rectangles(tracks, boxes, names, 5.5)
     return figure
 
 
-def _track(axes: Any, left: Any, right: Any, row: int, color: str, shade: float, name: str) -> None:
+def _track(
+    axes: Any,
+    left: Any,
+    right: Any,
+    row: int,
+    color: str,
+    shade: float,
+    name: str,
+    height: float = 0.8,
+) -> None:
     bottom = np.full(len(left), row - 0.4)
-    height = np.full(len(left), 0.8)
     look = {"facecolor": color, "alpha": shade, "linewidth": 0}
-    canvas.rectangles(axes, left, bottom, right - left, height, name, **look)
+    canvas.rectangles(axes, left, bottom, right - left, np.full(len(left), height), name, **look)

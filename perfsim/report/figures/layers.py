@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsim.report.figures import canvas
+from perfsim.timeline import RESOURCES
 
 if TYPE_CHECKING:
     from perfsim.result import Result
@@ -58,7 +59,7 @@ def draw_layers(result: Result, title: str, facts: str) -> Any:
             **look,
         )
         below += seconds
-        handles.append(canvas.swatch(f"{name} busy", **look))
+        handles.append(canvas.swatch(_busy(name), **look))
     ticks = {"color": canvas.DARK, "linewidth": 1.1}
     axes.hlines(added / factor, places - 0.5, places + 0.5, **ticks, gid="layer time")
     handles.append(canvas.stroke("what the layer adds to the total", **ticks))
@@ -79,3 +80,8 @@ def draw_layers(result: Result, title: str, facts: str) -> Any:
         )
     canvas.legend_below(figure, handles)
     return figure
+
+
+def _busy(part: str) -> str:
+    """What a part of a layer's time is called."""
+    return f"{RESOURCES[part][0] if part in RESOURCES else part} busy"

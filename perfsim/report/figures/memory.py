@@ -27,6 +27,7 @@ SPILLED = {
     "hatch": "//////",
     "linewidth": 0.5,
 }
+LONGEST_NAME = 18
 NODE_LIMIT = 500  # of the search for places of what is spilled, which have no meaning
 
 
@@ -121,7 +122,8 @@ def _map_panel(axes: Any, placed: MemoryMap, sram_bytes: int, factor: float, uni
         )
         for entry in placed.entries
     ]
-    label_rectangles(axes, boxes, [entry.tensor for entry in placed.entries])
+    names = [canvas.shortened_name(entry.tensor, LONGEST_NAME) for entry in placed.entries]
+    label_rectangles(axes, boxes, names)
 
 
 def _spilled_panel(axes: Any, program: Program, away: list[tuple[int, int, int]]) -> None:

@@ -83,7 +83,7 @@ def draw_pareto(candidates: Candidates, title: str, facts: str) -> Any:
     axes.margins(0.15)
     axes.set_xlabel(candidates.cost_name)
     axes.set_ylabel(f"time of one inference [{unit}]")
-    _plain_ticks(axes)
+    canvas.plain_ticks(axes)
     handles = [
         canvas.stroke("none is both faster and smaller", marker="o", **steps),
         canvas.stroke(
@@ -109,13 +109,3 @@ def _staircase(cost: Any, times: Any) -> Any:
     for x, y in zip(cost[1:], times[1:], strict=True):
         corners += [(x, corners[-1][1]), (x, y)]
     return np.array(corners if len(corners) > 1 else corners * 2)
-
-
-def _plain_ticks(axes: Any) -> None:
-    """Numbers as one writes them; on an axis of less than a decade between its ends also 2, 3, 5."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

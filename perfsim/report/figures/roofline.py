@@ -18,7 +18,7 @@ from perfsim.timing.kernel import FLOP_PER_MAC, ddr_s
 if TYPE_CHECKING:
     from perfsim.result import Result
 
-NAMED = 6  # layers that are named, those that take longest
+NAMED = 8  # places that are named, those of the layers that take longest
 LEAST_AREA, MOST_AREA = 8.0, 260.0  # of a mark [square points]
 
 
@@ -86,6 +86,8 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
     lowest = min([*points.flops.tolist(), first * bytes_per_s, *peaks.values()])
     axes.set_ylim(lowest / 2, max(peaks.values()) * 2)
     axes.grid(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(canvas.power_of_ten)
     if not moving.all():
         _on_chip_band(axes, last, end)
     axes.set_xlabel("arithmetic per byte of DDR traffic [FLOP/byte]")
@@ -93,8 +95,9 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
     areas = LEAST_AREA + (MOST_AREA - LEAST_AREA) * points.layer_s / points.layer_s.max(
         initial=1e-30
     )
+    by_time = np.argsort(-points.layer_s, kind="stable").tolist()
     for bound in dict.fromkeys(points.bound):
-        of = np.array([each == bound for each in points.bound])
+        of = np.array([at for at in by_time if points.bound[at] == bound])  # small ones on top
         axes.scatter(
             x[of],
             points.flops[of],
@@ -103,11 +106,12 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
             gid=f"layers bound by {bound}",
             zorder=3,
         )
-    wanted = np.argsort(-points.layer_s, kind="stable")[:NAMED].tolist()
     names = [result.program.layers[position].name for position in points.layer.tolist()]
     places = np.column_stack([x, points.flops])
     canvas.legend_below(figure, _legend(machine, points), columns=3)
-    label_points(axes, places, np.sqrt(areas / np.pi), names, wanted, list(ceilings.values()))
+    label_points(
+        axes, places, np.sqrt(areas / np.pi), names, by_time, list(ceilings.values()), NAMED
+    )
     return figure
 
 
@@ -126,13 +130,10 @@ def _on_chip_band(axes: Any, last: float, end: float) -> None:
     axes.axvspan(last, end, color=canvas.PALE, alpha=0.5, linewidth=0)
     powers = range(int(np.ceil(np.log10(axes.get_xlim()[0]))), int(np.floor(np.log10(last))) + 1)
     axes.set_xticks([*(10.0**power for power in powers), last * 2])
-    axes.set_xticklabels([*(_power_of_ten(power) for power in powers), "no DDR\ntraffic"])
+    axes.set_xticklabels(
+        [*(canvas.power_of_ten(10.0**power) for power in powers), "no DDR\ntraffic"]
+    )
     axes.minorticks_off()
-
-
-def _power_of_ten(power: int) -> str:
-    """10 with its exponent raised."""
-    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _legend(machine: Any, points: Points) -> list[Any]:
