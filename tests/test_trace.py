@@ -259,7 +259,8 @@ def test_a_policy_without_a_plan_has_no_tensors_and_says_so(perfsim_cli, tmp_pat
 
 def test_names_stay_as_they_are(write, tmp_path):
     name = 'a "b" </script> \N{GRINNING FACE} \N{HEBREW LETTER ALEF} $x$'
-    text = f"name: n\ninput: [3, 8, 8]\nlayers:\n  - conv: {{name: {json.dumps(name, ensure_ascii=False)}, channels: 4, kernel: 3}}\n"
+    quoted = json.dumps(name, ensure_ascii=False)
+    text = f"name: n\ninput: [3, 8, 8]\nlayers:\n  - conv: {{name: {quoted}, channels: 4, kernel: 3}}\n"
     result = simulate(load_network(write("n.yaml", text)), load_hardware(write("m.yaml", MACHINE)))
     trace(result, tmp_path / "t.json", ["hw.sram=1MB"])
     assert any(event["name"] == name for event in events_of(tmp_path / "t.json", "X"))

@@ -194,6 +194,9 @@ def _text(difference: Difference, width: int) -> str:
     old, new = difference.old, difference.new
     heading = [f"{old.file} -> {new.file}: {_name_of(new.record)}"]
     heading += [f"not the same: {sentence}" for sentence in not_the_same(difference)]
+    bounds = [str(each.totals.get("bound", "")) for each in (old, new)]
+    if bounds[0] != bounds[1]:
+        heading.append(f"mostly bound by: {bounds[0]} -> {bounds[1]}")
     parts = ["\n".join(wrapped(line, width) for line in heading)]
     changes = [
         each for each in difference.total_changes() if each["change"] or each["name"] == "total_s"
