@@ -40,12 +40,16 @@ if TYPE_CHECKING:
     from perfsim.placement.order import order_for_memory
     from perfsim.program import Program, lower
     from perfsim.report.check import check
+    from perfsim.report.diff import Difference, diff
     from perfsim.report.explain import explain
     from perfsim.report.export import export_onnx
+    from perfsim.report.figures import plot
     from perfsim.report.files import write
     from perfsim.report.schema import schema
+    from perfsim.report.trace import trace
     from perfsim.result import Result, Totals
     from perfsim.simulation import compare, simulate, simulate_array
+    from perfsim.timeline import Timeline, timeline_of
 
 __version__ = "0.1.0"
 
@@ -62,6 +66,10 @@ _HOMES = {
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
+    "plot": "perfsim.report.figures",
+    "trace": "perfsim.report.trace",
+    "diff": "perfsim.report.diff",
+    "timeline_of": "perfsim.timeline",
     "check": "perfsim.report.check",
     "schema": "perfsim.report.schema",
     "bundled_networks": "perfsim.catalog",
@@ -73,6 +81,8 @@ _HOMES = {
     "Program": "perfsim.program",
     "Result": "perfsim.result",
     "Totals": "perfsim.result",
+    "Timeline": "perfsim.timeline",
+    "Difference": "perfsim.report.diff",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
     "Validation": "perfsim.accuracy",
@@ -104,6 +114,10 @@ __all__ = [
     "plan_addresses",
     "make_buffers",
     "write",
+    "plot",
+    "trace",
+    "diff",
+    "timeline_of",
     "check",
     "schema",
     "bundled_networks",
@@ -115,6 +129,8 @@ __all__ = [
     "Program",
     "Result",
     "Totals",
+    "Timeline",
+    "Difference",
     "Buffers",
     "AddressPlan",
     "Validation",
