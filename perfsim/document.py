@@ -296,6 +296,8 @@ class _Reader:
                 self.lines[id(top.value), len(top.value)] = line + 1
             top.value.append(value)
         elif top.key is None:
+            if isinstance(value, int) and not isinstance(value, bool):
+                value = str(value)  # a width in bits
             if not isinstance(value, str):
                 raise self._error(f"a key must be text; found {describe(value)}", line)
             if value in top.value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -17,6 +18,11 @@ def quantity(dimension: units.Dimension) -> WithJsonSchema:
 def as_number(value: object) -> object:
     """A whole number where a fraction may stand."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def as_width(key: object) -> object:
+    """The whole number of a key, which a file has as text."""
+    return int(key) if isinstance(key, str) and re.fullmatch(r"[0-9]{1,4}", key) else key
 
 
 Size = Annotated[int, BeforeValidator(units.parse_bytes), quantity(units.SIZE)]
@@ -48,4 +54,4 @@ Watts = Annotated[
 ]
 Ratio = Annotated[float, BeforeValidator(as_number), Field(gt=0, le=1e6)]
 Whole = Annotated[int, Field(ge=1, le=2**31)]
-Width = Annotated[int, Field(ge=1, le=1024)]
+Width = Annotated[int, BeforeValidator(as_width), Field(ge=1, le=1024)]
