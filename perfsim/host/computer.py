@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfsim.errors import InputError, FileError
+from perfsim.errors import FileError
 from perfsim.hardware.units import parse_bytes
 
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -34,7 +34,7 @@ def processor_name() -> str:
 def data_caches() -> list[Cache]:
     """The caches for data, the smallest level first.
 
-    Source: Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. Raises FileError where the system has no such files.
+    Source: Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. Raises FileError where the system has none of it.
     """
     caches = []
     for folder in sorted(_CACHES.glob("index*")):
@@ -42,7 +42,11 @@ def data_caches() -> list[Cache]:
             (folder / name).read_text().strip() for name in ("type", "level", "size")
         )
         if kind != "Instruction":
-            caches.append(Cache(int(level), parse_bytes(size.replace("K", " Ki").replace("M", " Mi") + "B")))
+            caches.append(
+                Cache(int(level), parse_bytes(size.replace("K", " Ki").replace("M", " Mi") + "B"))
+            )
     if not caches:
-        raise FileError("says nothing about caches, whose sizes are asked for there").at(file=str(_CACHES))
+        raise FileError("says nothing about caches, whose sizes are asked for there").at(
+            file=str(_CACHES)
+        )
     return sorted(caches, key=lambda cache: cache.level)

@@ -140,7 +140,7 @@ class _Joining:
                 other = self._writer.get(tensor)
                 if layer is not None and other is not None and other not in nodes_of:
                     fused[other] = layer
-        # What may be in a tensor of another name: what the node that writes it is called after, and what is fused behind.
+        # What may be in a tensor of another name: what its node is called after, and what is fused behind that.
         held = [set(self._written.get(self._called_after(node), ())) for node in self._nodes]
         for tensor, layer in self._writer.items():
             if layer in nodes_of and tensor not in self._producer:
@@ -153,7 +153,9 @@ class _Joining:
             if position in nodes_of and not is_view:
                 continue
             needed = set(each.inputs)
-            behind = (layer for layer in readers.get(position, ()) if needed <= named.get(layer, set()))
+            behind = (
+                layer for layer in readers.get(position, ()) if needed <= named.get(layer, set())
+            )
             into = fused.get(position, next(behind, None))
             for layer, indices in nodes_of.items():
                 if into in (None, layer) and needed <= self._known(indices, held):
@@ -184,10 +186,8 @@ class _Joining:
         return readers
 
 
-def _owners(
-    nodes: Sequence[RunNode], own: Callable[[RunNode], int | None]
-) -> list[int | None]:
-    """What each node owns by itself, or else what the first that reads from it does; nodes in the order of execution."""
+def _owners(nodes: Sequence[RunNode], own: Callable[[RunNode], int | None]) -> list[int | None]:
+    """What each node owns by itself, or else what the first that reads from it does; in the order of execution."""
     found: list[int | None] = []
     read_by: dict[str, int] = {}
     for node in reversed(nodes):

@@ -22,7 +22,7 @@ from perfsim.host.computer import processor_name
 from perfsim.host.joining import Joined, join
 from perfsim.host.onnx_runtime import RunNode, RuntimeSession, model_nodes, versioned_name
 from perfsim.host.random_inputs import check_weights, precision_of, random_inputs
-from perfsim.host.repeats import Timing, run_in_turns, timing_of
+from perfsim.host.repeats import Timing, run_in_turns, timing_of, timing_of_microseconds
 from perfsim.program import Layer, Program, lower
 from perfsim.settings import Setting
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from perfsim.result import Columns
 
 BUDGET_S = 10.0
-_STEP_S = 1e-6  # of the profiler's clock
 _MOST_EVENTS = 500_000  # of the profiler, which ends at a million
 _LONGEST_LIST = 6
 
@@ -78,7 +77,9 @@ class HostMeasurement:
             found.append(f"{share:.1%} of the time is of nodes that belong to no layer: {names}")
         if self.joined.lost:
             names = _listed([layers[position].name for position in self.joined.lost])
-            found.append(f"not timed, as no node of ONNX Runtime could be told to be theirs: {names}")
+            found.append(
+                f"not timed, as no node of ONNX Runtime could be told to be theirs: {names}"
+            )
         return found
 
     @property
@@ -110,7 +111,7 @@ class HostMeasurement:
             *(timing.runs, self.source),
         )
         for values, value in zip(columns.values(), row, strict=True):
-            values.append(value)  # type: ignore[attr-defined]
+            values.append(value)
 
     def _nodes_of(self, position: int | None) -> list[RunNode]:
         pairs = zip(self.nodes, self.joined.layer_of, strict=True)
@@ -168,18 +169,21 @@ def measure(
             budget_s=budget_s,
             most_profiled=most_profiled,
         )
-        node_s = profiled.node_times_us(nodes)[kept] * 1e-6
+        node_us = profiled.node_times_us(nodes)[kept]
         precision = precision_of(model)
         joined = join(nodes, model_nodes(model), network, program)
     by_layer: dict[int | None, list[int]] = {}
     for index, position in enumerate(joined.layer_of):
         by_layer.setdefault(position, []).append(index)
     timings = {
-        position: timing_of(node_s[:, indices].sum(axis=1).tolist(), _STEP_S)
+        position: timing_of_microseconds(node_us[:, indices].sum(axis=1).tolist())
         for position, indices in by_layer.items()
     }
     other = timings.pop(None, None)
-    layers = {position: timings[position] for position in sorted(one for one in timings if one is not None)}
+    layers = {
+        position: timings[position]
+        for position in sorted(one for one in timings if one is not None)
+    }
     batch = network.tensors[network.inputs[0]].shape[0]
     plural = "" if threads == 1 else "s"
     return HostMeasurement(
@@ -214,7 +218,9 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
             ).at(file=origin)
         if not isinstance(value, bool | int | float | str) or not text or len(text.split()) != 1:
             raise InvalidValueError(
-                "", found=describe(value), expected="a number or word, as a file of measurements has it"
+                "",
+                found=describe(value),
+                expected="a number or word, as a file of measurements has it",
             ).at(file=origin)
         if key != "batch":
             parts.append(f"{key}={text}")

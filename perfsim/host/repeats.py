@@ -35,18 +35,20 @@ class Timing:
     runs: int
 
 
-def timing_of(times_s: Sequence[float], step_s: float = 0.0) -> Timing:
-    """What sums up the times of runs, of which there is at least one.
-
-    step_s: the step of the clock, where many times are equal: the median is then interpolated among those that are
-    equal to it, as that of grouped data.
-    """
-    if step_s:
-        middle = median_grouped([time / step_s for time in times_s]) * step_s
-    else:
-        middle = median(times_s)
+def timing_of(times_s: Sequence[float]) -> Timing:
+    """What sums up the times of runs [s], of which there is at least one."""
     first, third = np.quantile(times_s, (0.25, 0.75))
-    return Timing(middle, float(first), float(third), len(times_s))
+    return Timing(median(times_s), float(first), float(third), len(times_s))
+
+
+def timing_of_microseconds(times_us: Sequence[float]) -> Timing:
+    """What sums up the times of runs [us] that a clock with steps of a microsecond gave.
+
+    Many are equal, so that the median is interpolated among those that are equal to it, as that of grouped data.
+    """
+    first, third = np.quantile(times_us, (0.25, 0.75))
+    middle = median_grouped(times_us, 1.0)
+    return Timing(middle * 1e-6, float(first) * 1e-6, float(third) * 1e-6, len(times_us))
 
 
 def relative_error_of_median(times_s: Sequence[float]) -> float:
