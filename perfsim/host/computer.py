@@ -34,7 +34,7 @@ def processor_name() -> str:
 def data_caches() -> list[Cache]:
     """The caches for data, the smallest level first.
 
-    Source: Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. Raises FileError where the system has none of it.
+    Source: Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. Raises FileError where it has none of that.
     """
     caches = []
     for folder in sorted(_CACHES.glob("index*")):

@@ -26,6 +26,10 @@ from perfsim.program import Program
 
 # What ONNX Runtime's optimiser puts behind names.
 _SUFFIX = re.compile(r"(?:_nchwc|_bn|_token_\d+|/\w*Fusion\w*/?)$", re.ASCII)
+_REORDERS = (
+    "ReorderInput",
+    "ReorderOutput",
+)  # what lays a tensor out in blocks of channels, and back
 
 
 @dataclass(frozen=True)
@@ -170,10 +174,20 @@ class _Joining:
         known: set[str] = set()
         for index in indices:
             node = self._nodes[index]
-            sources = {self._producer[name] for name in node.inputs if name in self._producer}
-            read = set(node.inputs).union(*(held[source] for source in sources))
-            known |= (read | held[index]).difference(node.outputs)
+            read = (self._content(name, held) for name in node.inputs)
+            known |= held[index].union(*read).difference(node.outputs)
         return known
+
+    def _content(self, name: str, held: Sequence[set[str]]) -> set[str]:
+        """The names that the content of a tensor may have."""
+        content = {name}
+        index = self._producer.get(name)
+        if index is not None:
+            content |= held[index]
+            node = self._nodes[index]
+            if node.op in _REORDERS:
+                content |= self._content(node.inputs[0], held)
+        return content
 
     def _readers(self) -> dict[int, list[int]]:
         """The layers that read what each layer writes."""

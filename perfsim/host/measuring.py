@@ -184,7 +184,7 @@ def measure(
         position: timings[position]
         for position in sorted(one for one in timings if one is not None)
     }
-    batch = network.tensors[network.inputs[0]].shape[0]
+    batch = next((shape[0] for shape in network.shapes(network.inputs) if shape), 1)
     plural = "" if threads == 1 else "s"
     return HostMeasurement(
         *(name, changed, precision, batch, program, tuple(nodes), joined),

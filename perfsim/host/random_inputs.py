@@ -23,7 +23,7 @@ def check_weights(path: Path) -> None:
     """Raise FileError if weights of the ONNX model at `path` are in a file that is not there."""
     for tensor in read_model(path).graph.initializer:
         if is_external(tensor):
-            location = next(each.value for each in tensor.external_data if each.key == "location")
+            location = {each.key: each.value for each in tensor.external_data}.get("location", "")
             if not (path.parent / location).is_file():
                 raise FileError(
                     f"the weights of '{tensor.name}' are not there, and without them it cannot be run",

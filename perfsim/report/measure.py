@@ -63,7 +63,7 @@ def host_text(host: HostProfile) -> str:
     source = f"measured by 'perfsim measure --host' on this computer, {host.date}"
     width = max(len(number.key) for number in host.numbers)
     lines = [
-        f"# {host.processor}, one core, single precision.",
+        f"# {host.processor}, one core, single precision, measured on {host.date}.",
         "#",
         *(f"# {number.key:<{width}}  {number.how}" for number in host.numbers),
         "#",
