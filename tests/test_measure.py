@@ -107,8 +107,31 @@ def test_a_fused_node_that_writes_the_later_tensor_holds_the_earlier_layer(small
 
 
 def test_what_is_called_after_a_fusion_belongs_to_the_node_in_front(small):
-    executed = (*MODEL_NODES[:-1], RunNode("fc/MatMulAddFusion", "Gemm", ("fc.flatten",), ("t",)))
-    assert joined_names(small, executed)[0][-1] == "fc"
+    executed = (
+        *MODEL_NODES[:6],
+        RunNode("last/ConvFusion/", "Conv", ("shortcut",), ("t",)),
+        RunNode("second", "Add", ("shortcut", "t"), ("second",)),
+    )
+    assert joined_names(small, executed)[0][-2:] == ["last", "second"]
+
+
+def test_a_view_has_no_time_of_its_own_and_is_not_missed(write):
+    text = """\
+name: viewed
+input: [16, 8, 8]
+layers:
+  - conv: {name: body, channels: 16, kernel: 3}
+  - flatten: {name: view}
+  - softmax: {name: last}
+"""
+    network = load_network(write("viewed.yaml", text))
+    model = (
+        RunNode("body", "Conv", ("input",), ("body",)),
+        RunNode("view", "Flatten", ("body",), ("view",)),
+        RunNode("last", "Softmax", ("view",), ("last",)),
+    )
+    assert joined_names(network, model, model) == (["body", "last", "last"], {}, [])
+    assert joined_names(network, (model[0], model[2]), model) == (["body", "last"], {}, [])
 
 
 def test_a_reorder_of_an_output_belongs_to_what_it_reads(small):

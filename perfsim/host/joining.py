@@ -142,7 +142,9 @@ class _Joining:
         for node, layer in zip(self._nodes, layer_of, strict=True):
             for tensor in node.outputs:
                 other = self._writer.get(tensor)
-                if layer is not None and other is not None and other not in nodes_of:
+                if layer is None or other is None or other in nodes_of:
+                    continue
+                if not self._layers[other].is_view:
                     fused[other] = layer
         # What may be in a tensor of another name: what its node is called after, and what is fused behind that.
         held = [set(self._written.get(self._called_after(node), ())) for node in self._nodes]
