@@ -440,6 +440,30 @@ def test_what_the_runtime_does_not_run_is_one_error(runtime, perfsim_cli, write,
     assert not list(Path().glob("measured*"))
 
 
+@pytest.mark.parametrize("wrong", ["name", "op", "count"])
+def test_a_profile_of_something_else_is_an_error(runtime, perfsim_cli, write, monkeypatch, wrong):
+    end_profiling = MadeUpSession.end_profiling
+
+    def end(self):
+        path = Path(end_profiling(self))
+        events = json.loads(path.read_text())
+        if wrong == "count":
+            events.pop()
+        elif wrong == "name":
+            events[-1]["name"] = "other_kernel_time"
+        else:
+            events[-1]["args"]["op_name"] = "Other"
+        path.write_text(json.dumps(events))
+        return str(path)
+
+    monkeypatch.setattr(MadeUpSession, "end_profiling", end)
+    write("small.yaml", SMALL)
+    run = perfsim_cli("measure", "small.yaml", "--runs", "2", "-o", "measured.csv")
+    assert run.status == 2
+    assert "the profile of ONNX Runtime is not that of its optimised model" in run.err
+    assert not Path("measured.csv").exists()
+
+
 def test_without_the_runtime_the_extra_is_named(monkeypatch, perfsim_cli, write):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     write("small.yaml", SMALL)
