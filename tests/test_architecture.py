@@ -17,12 +17,14 @@ LEVELS = (
     ("report",),
     ("accuracy", "host"),
     ("simulation",),
-    ("result",),
+    ("result", "traffic"),
     ("timing", "placement"),
     ("program",),
     ("fusion",),
     ("frontends",),
     ("hardware.profile", "network"),
+    ("hardware.profile_array", "hardware.profile_parts"),
+    ("hardware.profile_types",),
     ("hardware",),
     ("settings", "validation", "catalog", "measurements"),
     ("document",),
@@ -35,6 +37,9 @@ HOMES = {
     "pydantic": {
         "validation",
         "hardware.profile",
+        "hardware.profile_array",
+        "hardware.profile_parts",
+        "hardware.profile_types",
         "network.file_schema",
         "network.field_types",
         "frontends.layer_table",
@@ -73,7 +78,9 @@ HOMES = {
         "hardware.machine",
         "host",
         "placement",
-        "timing.kernel",
+        "timing",
+        "traffic",
+        "result",
         "simulation",
     },
 }
@@ -138,7 +145,9 @@ def test_the_core_does_not_print_exit_or_read_the_command_line():
             for node in ast.walk(tree)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
-        assert not called & {"print", "exit", "input", "eval", "exec"}, module
+        # Formulas are texts of the package's own, compiled where they are kept; nothing of a user's is ever run.
+        allowed = {"eval"} if module == "timing.formula" else set()
+        assert not called & {"print", "exit", "input", "eval", "exec"} - allowed, module
         assert "sys" not in imports(path), module
 
 
