@@ -546,6 +546,7 @@ def test_the_computer_as_a_machine(runtime, perfsim_cli, monkeypatch):
         "ddr_bandwidth": pytest.approx(2 * 4 * (1 << 20) * 1000),
         "matrix": pytest.approx(2 * 1024**3 * 1000),
         "vector": pytest.approx(131072 // 2 // 12 * 1000),
+        "stream": pytest.approx(2 * (1 << 20) // 8 * 1000),
     }
     run = perfsim_cli("measure", "--host", "-o", "host.yaml")
     assert run.status == 0
@@ -553,6 +554,8 @@ def test_the_computer_as_a_machine(runtime, perfsim_cli, monkeypatch):
     machine = load_hardware("host.yaml")
     assert (machine.name, machine.sram_bytes, machine.timing) == ("host", 1 << 20, "serial")
     assert machine.matrix_flops == pytest.approx(2 * 1024**3 * 1000, rel=0.005)
+    assert machine.extras.stream.bytes_per_s == pytest.approx(2 * (1 << 20) // 8 * 1000, rel=0.005)
+    assert not machine.extras.stream.hidden
     assert "on this computer, 20" in run.out
 
 

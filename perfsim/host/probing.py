@@ -16,7 +16,7 @@ import numpy as np
 from perfsim.host.computer import data_caches, processor_name
 from perfsim.host.onnx_runtime import RuntimeSession, versioned_name
 
-_PROBE_S = 0.5  # of each rate
+_PROBE_S = 1.0  # of each rate
 _FEWEST_REPETITIONS = 10
 _MATRIX_SIZE = 1024
 _OUT_OF_CACHE = 8  # arrays of so many times the last cache are read from memory
@@ -42,13 +42,12 @@ class HostProfile:
 
     Attributes:
         processor: its name. date: of the measurement.
-        numbers: sram, ddr_bandwidth, matrix, vector, as in a machine's file. cache_bandwidth: what has no key there.
+        numbers: sram, ddr_bandwidth, matrix, vector and the bandwidth of stream, as in a machine's file.
     """
 
     processor: str
     date: str
     numbers: tuple[HostNumber, ...]
-    cache_bandwidth: HostNumber
 
 
 def measure_host() -> HostProfile:
@@ -83,11 +82,11 @@ def measure_host() -> HostProfile:
                 _vector_ops_per_s(private.size_bytes // 2),
                 f"numpy's float32 product, element by element, of arrays in the level {private.level} cache, one core",
             ),
-        ),
-        HostNumber(
-            "cache_bandwidth",
-            copy_bytes_per_s(held),
-            f"read and written by numpy's copy of {held >> 10} KiB, in the level {last.level} cache, one core",
+            HostNumber(
+                "stream",
+                copy_bytes_per_s(held),
+                f"read and written by numpy's copy of {held >> 10} KiB, in the level {last.level} cache, one core",
+            ),
         ),
     )
 

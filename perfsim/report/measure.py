@@ -66,8 +66,6 @@ def host_text(host: HostProfile) -> str:
         f"# {host.processor}, one core, single precision, measured on {host.date}.",
         "#",
         *(f"# {number.key:<{width}}  {number.how}" for number in host.numbers),
-        "#",
-        f"# Copies within the cache move {_quantity(host.cache_bandwidth)}: {host.cache_bandwidth.how}.",
         "name: host",
         f"description: {json.dumps(f'{host.processor}, one core, float32')}",
         f"source: {json.dumps(source)}",
@@ -79,7 +77,7 @@ def host_text(host: HostProfile) -> str:
 
 def host_sheet(host: HostProfile) -> Sheet:
     """This computer's numbers as a sheet; its text is the machine's file."""
-    numbers = (*host.numbers, host.cache_bandwidth)
+    numbers = host.numbers
     record = {"processor": host.processor, "date": host.date}
     columns: Columns = {
         "key": [number.key for number in numbers],
@@ -99,5 +97,7 @@ def _quantity(number: HostNumber) -> str:
     """A number with its unit, as a machine's file has it: sizes as they are, rates with three digits."""
     if number.key == "sram":
         return f"{number.value / 1024:.0f} KiB"
-    unit = "GB/s" if number.key.endswith("bandwidth") else "GFLOPS"
-    return f"{number.value / 1e9:.3g} {unit}"
+    rate = f"{number.value / 1e9:.3g}"
+    if number.key == "stream":  # a core moves feature maps or computes with them
+        return f"{{bandwidth: {rate} GB/s, hidden: false}}"
+    return f"{rate} GB/s" if number.key == "ddr_bandwidth" else f"{rate} GFLOPS"
