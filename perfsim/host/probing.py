@@ -18,7 +18,7 @@ from perfsim.host.onnx_runtime import RuntimeSession, versioned_name
 
 _PROBE_S = 1.0  # of each rate
 _FEWEST_REPETITIONS = 10
-_MATRIX_SIZE = 1024
+_MATRIX_SIZE = 512  # a product takes about a millisecond: some are never interrupted
 _OUT_OF_CACHE = 8  # arrays of so many times the last cache are read from memory
 
 
