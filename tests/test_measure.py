@@ -14,7 +14,7 @@ import pytest
 from conftest import read_csv
 
 from perfsim import load_hardware, load_network, lower, measure, measure_host, validate
-from perfsim.host import computer, probing, repeats
+from perfsim.host import computer, measuring, probing, repeats
 from perfsim.host.joining import join
 from perfsim.host.onnx_runtime import RunNode
 from perfsim.host.random_inputs import precision_of, random_inputs
@@ -405,6 +405,25 @@ def test_the_precision_is_that_of_most_fractions(perfsim_cli, write):
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
     onnx.save(model, "half.onnx")
     assert precision_of(Path("half.onnx")) == "fp16"
+
+
+@pytest.mark.parametrize(("slow_runs", "warns"), [(0, False), (5, False), (25, True)])
+def test_a_busy_computer_is_said(runtime, perfsim_cli, write, monkeypatch, slow_runs, warns):
+    """Of 40 runs, those that took twice as long count when they are more than a quarter."""
+    times = [2e-3] * slow_runs + [1e-3] * (40 - slow_runs)
+    monkeypatch.setattr(measuring, "run_in_turns", lambda *_, **__: (times, [0]))
+    monkeypatch.setattr(MadeUpSession, "end_profiling", with_one_run(MadeUpSession.end_profiling))
+    write("small.yaml", SMALL)
+    err = perfsim_cli("measure", "small.yaml", "--runs", "1").err
+    assert ("2.00 times as long" in err) == warns
+
+
+def with_one_run(end_profiling):
+    def end(self):
+        self.runs = 1
+        return end_profiling(self)
+
+    return end
 
 
 def test_weights_that_are_not_there_are_an_error(runtime, perfsim_cli, write):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 BUDGET_S = 10.0
 _MOST_EVENTS = 500_000  # of the profiler, which ends at a million
 _LONGEST_LIST = 6
+_QUIET = 1.25  # third quartile / first quartile of the whole network, from which on the computer does other things
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,15 @@ class HostMeasurement:
 
     @property
     def warnings(self) -> list[str]:
-        """What was not joined or found."""
+        """What was not joined or found, and whether the computer was busy."""
         layers = self.program.layers
         found = []
+        spread = self.whole.third_quartile_s / self.whole.first_quartile_s
+        if spread > _QUIET:
+            found.append(
+                f"the computer was busy: of the network's runs the slower half took {spread:.2f} times as long as the "
+                "faster half (third over first quartile), so that its time says little; measure again when it is quiet"
+            )
         if self.other is not None:
             names = _listed([f"{node.op} {node.name}".strip() for node in self._nodes_of(None)])
             share = self.other.median_s / (self.layers_s + self.other.median_s)
