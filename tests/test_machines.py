@@ -26,8 +26,8 @@ FROM_PAPERS = (
     *("tpu_v1", "ethos_u55_256", "ethos_u65_256", "ethos_u65_512"),
     *("exynos_2100_npu", "h100_sxm", "h200_sxm"),
 )
-# Peaks [FLOP/s] by width, as advertised: table 2 of Jouppi et al. (92 TOPS); Arm's product pages (0.256, 0.5 and 1 TOPS);
-# three times 4.9 TOPS, dense; NVIDIA's data sheets.
+# Peaks [FLOP/s] by width, as advertised: table 2 of Jouppi et al. (92 TOPS, a quarter at 16 bits); Arm's 512 and 1024
+# operations a cycle; three cores of 4.9 TOPS, dense; NVIDIA's data sheets.
 ADVERTISED = {
     "tpu_v1": {8: 92e12, 16: 23e12},
     "ethos_u55_256": {8: 0.256e12},
