@@ -296,8 +296,7 @@ class _Reader:
                 self.lines[id(top.value), len(top.value)] = line + 1
             top.value.append(value)
         elif top.key is None:
-            if isinstance(value, int) and not isinstance(value, bool):
-                value = str(value)  # a width in bits
+            value = str(value) if type(value) is int else value  # such as a width in bits
             if not isinstance(value, str):
                 raise self._error(f"a key must be text; found {describe(value)}", line)
             if value in top.value:
@@ -305,8 +304,7 @@ class _Reader:
                 raise self._error(
                     f"the key '{value}' is repeated; it stands at line {first} too", line
                 )
-            top.key = value
-            top.key_line = line
+            top.key, top.key_line = value, line
             if line != top.line:
                 self.lines[id(top.value), value] = line + 1
             top.value[value] = None  # taken; the value follows
