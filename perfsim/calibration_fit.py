@@ -5,8 +5,10 @@ all are of one size. The loss is the soft one, 2 (sqrt(1 + z) - 1) of z = (resid
 about 10 %, linear for rows that do not fit. Source: scipy.optimize.least_squares (trust region reflective; Branch,
 Coleman, Li, SIAM J. Sci. Comput. 21(1), 1999).
 
-A number is not determined by the data when its relative standard error, sigma sqrt((J'J)^-1), is above `LARGEST_ERROR`;
-J holds the derivatives of the residuals, and sigma is at least `LEAST_NOISE`, since no machine repeats itself better.
+A number is not determined by the data when its relative standard error, sigma sqrt((J'WJ)^-1), is above
+`LARGEST_ERROR`; J holds the derivatives of the residuals, W the weights that the loss gives to the rows, and sigma, the
+weighted spread, is at least `LEAST_NOISE`, since no machine repeats itself better (Holland, Welsch, Communications in
+Statistics A6(9), 1977).
 """
 
 from __future__ import annotations
@@ -62,12 +64,14 @@ class Fit:
 
     @property
     def relative_errors(self) -> dict[str, float]:
-        """The relative standard error of each value; infinite for one that changes nothing."""
+        """The relative standard error of each value; very large for one that changes nothing."""
         rows, count = self.jacobian.shape
         if not count:
             return {}
-        noise = np.sqrt(float(self.residuals @ self.residuals) / max(rows - count, 1))
-        _, sizes, directions = np.linalg.svd(self.jacobian, full_matrices=False)
+        weights = _weights(self.residuals)
+        noise = np.sqrt(float(weights @ np.square(self.residuals)) / max(rows - count, 1))
+        weighted = self.jacobian * np.sqrt(weights)[:, None]
+        _, sizes, directions = np.linalg.svd(weighted, full_matrices=False)
         sizes = np.maximum(sizes, 1e-12 * max(float(sizes.max()), 1.0))
         spread = np.sqrt((np.square(directions / sizes[:, None])).sum(axis=0))
         errors = max(float(noise), LEAST_NOISE) * spread
@@ -75,15 +79,26 @@ class Fit:
 
     @property
     def standardised(self) -> Floats:
-        """The residuals in units of their own spread (1.48 times the median size), leverage taken out."""
+        """The residuals in units of their own spread (1.48 times the median size, freedom and leverage taken out)."""
         rows, count = self.jacobian.shape
         leverage = np.zeros(rows)
         if count:
-            directions, sizes, _ = np.linalg.svd(self.jacobian, full_matrices=False)
-            leverage = np.square(directions[:, sizes > 1e-9 * sizes.max(initial=1e-300)]).sum(axis=1)
-        spread = max(1.4826 * float(np.median(np.abs(self.residuals))), LEAST_NOISE)
+            roots = np.sqrt(_weights(self.residuals))
+            directions, sizes, _ = np.linalg.svd(
+                self.jacobian * roots[:, None], full_matrices=False
+            )
+            used = directions[:, sizes > 1e-9 * max(float(sizes.max()), 1e-300)]
+            leverage = np.square(used).sum(axis=1)
+        freedom = np.sqrt(rows / max(rows - count, 1))
+        spread = max(1.4826 * freedom * float(np.median(np.abs(self.residuals))), 2 * LEAST_NOISE)
         found: Floats = self.residuals / (spread * np.sqrt(np.maximum(1 - leverage, 0.05)))
         return found
+
+
+def _weights(residuals: Floats) -> Floats:
+    """The weight that the loss gives to each row: the slope of the loss over that of plain squares."""
+    found: Floats = 1 / np.sqrt(1 + np.square(residuals / LOSS_SCALE))
+    return found
 
 
 def fit(

@@ -114,6 +114,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         dest="outputs",
         help="write a file, its format by its suffix (.csv, .json, .parquet); may be repeated",
     )
+    add_format(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The options --format and --quiet."""
     parser.add_argument(
         "--format", choices=FORMATS, help="what goes to standard output (default: table)"
     )
@@ -233,6 +238,11 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
         from perfsim.report.files import write_files
 
         write_files(sheet, arguments.outputs)
+    show_sheet(sheet, arguments)
+
+
+def show_sheet(sheet: Sheet, arguments: argparse.Namespace) -> None:
+    """Standard output in the chosen format."""
     chosen = arguments.format
     if chosen == "csv":
         show(csv_text(sheet))
