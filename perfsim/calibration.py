@@ -245,4 +245,6 @@ def _calibration(
 def _record(calibration: Calibration) -> dict[str, Any]:
     """The calibration as it stands in a file."""
     record = {key: value for key, value in asdict(calibration).items() if value is not None}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in record.items()
+    }

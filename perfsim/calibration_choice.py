@@ -110,7 +110,10 @@ def _parameter(document: Document, stated: Mapping[str, float], key: str) -> Par
             expected="a key of its file",
         )
     most = field.most
-    if key.startswith("efficiency.") and document.value.get("efficiency", {}).get("above_one") is True:
+    if (
+        key.startswith("efficiency.")
+        and document.value.get("efficiency", {}).get("above_one") is True
+    ):
         most = 1e6
     return Parameter(
         key,

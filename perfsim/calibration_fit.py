@@ -27,7 +27,9 @@ LOSS_SCALE = 0.1
 LARGEST_ERROR = 0.5
 LEAST_NOISE = 0.01
 MOST_FOLDS = 30
-_STEP = 1e-3  # of a logarithm, for derivatives; wide enough to look across the kinks of rounded counts
+_STEP = (
+    1e-3  # of a logarithm, for derivatives; wide enough to look across the kinks of rounded counts
+)
 _SCANNED = np.linspace(-3.5, 3.5, 15)  # a factor of 33 each way
 _SIZE_STEPS = (np.arange(-8, 9) / 4, np.arange(-3, 4) / 16)  # powers of two: coarse, then fine
 
@@ -186,9 +188,7 @@ def loss_of(residuals: Floats) -> float:
     return float(0.5 * LOSS_SCALE**2 * np.sum(2 * (np.sqrt(1 + scaled) - 1)))
 
 
-def _scanned(
-    rest: Callable[[Floats], Floats], start: Floats, low: Floats, high: Floats
-) -> Floats:
+def _scanned(rest: Callable[[Floats], Floats], start: Floats, low: Floats, high: Floats) -> Floats:
     """A better start: each unknown in turn over a wide range, twice; the others stay.
 
     A time is the larger of several, so that far from its place a number may change nothing.
