@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from perfsim.confidence import Spread, changes, spread_of
 from perfsim.errors import InputError
 from perfsim.measured import at_row, read_measured
 from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, Measurement
@@ -129,6 +130,49 @@ class Validation:
         return [relative_error(*pair) for pair in zip(self.predicted_ms, measured, strict=True)]
 
     @cached_property
+    def spread(self) -> Spread | None:
+        """The errors of the machine's calibration; None without one, or where it does not hold for these policies."""
+        calibration = self.machine.extras.calibration
+        if calibration is None or self.changes:
+            return None
+        return spread_of(calibration)
+
+    @property
+    def changes(self) -> list[str]:
+        """What is done differently from how the machine was calibrated, in words."""
+        return changes(self.machine, self.placement_policy.name, self.timing_policy.name)
+
+    @cached_property
+    def within_interval(self) -> list[bool | None]:
+        """Whether each measured time lies in the interval of its prediction; None where there is no interval.
+
+        A calibration on whole networks says nothing of single layers.
+        """
+        spread = self.spread
+        return [
+            None
+            if spread is None or (name is not None and not spread.of_layers)
+            else spread.low * predicted <= row.measured_ms <= spread.high * predicted
+            for row, name, predicted in zip(
+                self.measurements, self.names, self.predicted_ms, strict=True
+            )
+        ]
+
+    @property
+    def share_within(self) -> float | None:
+        """The share of the rows with an interval that lie within it."""
+        known = [each for each in self.within_interval if each is not None]
+        return sum(known) / len(known) if known else None
+
+    def accuracy_on(self, *, layers: bool) -> Accuracy | None:
+        """The accuracy on the rows of layers, or on those of whole networks; None where there are none."""
+        rows = [row for row, name in enumerate(self.names) if (name is not None) == layers]
+        if not rows:
+            return None
+        measured = [self.measurements[row].measured_ms for row in rows]
+        return accuracy_of([self.predicted_ms[row] for row in rows], measured)
+
+    @cached_property
     def columns(self) -> Columns:
         """The rows, column by column: the file's columns with name (of layers), predicted_ms and error among them."""
         rows = self.measurements
@@ -145,6 +189,8 @@ class Validation:
         columns["measured_ms"] = [row.measured_ms for row in rows]
         columns["predicted_ms"] = list(self.predicted_ms)
         columns["error"] = self.errors
+        if self.share_within is not None:
+            columns["within_interval"] = list(self.within_interval)
         known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
         further = (column for column in rows[0].cells if column not in known)
         return columns | {column: [row.cells[column] for row in rows] for column in further}

@@ -17,6 +17,7 @@ from perfsim.calibration_choice import chosen_parameters, named_parameters
 from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_fit import fit_identified, left_out
 from perfsim.calibration_rows import Rows
+from perfsim.confidence import Spread, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
@@ -105,11 +106,10 @@ class CalibrationResult:
         return accuracy_of([1000 * self.after_s[row] for row in others], measured)
 
     @property
-    def spread(self) -> float:
-        """The standard deviation of the leave-one-out errors ln(measured / predicted)."""
+    def spread(self) -> Spread | None:
+        """The errors that the machine's intervals are from; None for fewer than three rows."""
         calibration = self.machine.extras.calibration
-        errors = calibration.log_errors if calibration else ()
-        return float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
+        return None if calibration is None else spread_of(calibration)
 
     @property
     def outliers(self) -> list[int]:

@@ -62,7 +62,8 @@ def calibrated_text(
 
 def _is_read_as(text: str, value: Any) -> bool:
     try:
-        return read_value(text, "the calibrated machine") == json.loads(json.dumps(value))
+        found: bool = read_value(text, "the calibrated machine") == json.loads(json.dumps(value))
+        return found
     except InputError:
         return False
 

@@ -30,7 +30,7 @@ Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class JoinedTraffic:
-    """The traffic of several programs one behind the other, arrays of shape (all layers,), as `timing.terms.Traffic`."""
+    """The traffic of several programs one behind the other: arrays of shape (all layers,), as `Traffic`."""
 
     ddr_bytes: Counts
     map_read_bytes: Counts
@@ -120,4 +120,4 @@ def _joined_traffic(moved: list[Moved], starts: Counts) -> JoinedTraffic:
         for each, start in zip(moved, starts.tolist()[:-1], strict=True)
     ]
     parts = {name: np.concatenate([getattr(each, name) for each in moved]) for name in TRAFFIC}
-    return JoinedTraffic(**parts, before=np.concatenate(before))
+    return JoinedTraffic(**dict[str, Any](parts), before=np.concatenate(before))

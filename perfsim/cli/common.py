@@ -52,7 +52,6 @@ def add_run_options(
         "width=0.5, precision.weight=4, hw.ddr_bandwidth=4GB/s",
     )
     add_allow_unpriced(parser)
-
     parser.add_argument(
         "--order",
         choices=("given", "memory"),
@@ -243,12 +242,11 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
 
 def show_sheet(sheet: Sheet, arguments: argparse.Namespace) -> None:
     """Standard output in the chosen format."""
-    chosen = arguments.format
-    if chosen == "csv":
+    if arguments.format == "csv":
         show(csv_text(sheet))
-    elif chosen == "json":
+    elif arguments.format == "json":
         show(json_text(sheet))
-    elif chosen == "table" or not arguments.quiet:
+    elif arguments.format == "table" or not arguments.quiet:
         import shutil
 
         show(sheet.text(shutil.get_terminal_size((80, 24)).columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from os import PathLike
 from typing import Annotated, Any
@@ -177,7 +178,8 @@ def load_hardware(file: str | PathLike[str], /, **settings: Any) -> Machine:
     """
     document = read_document(catalog.find_machine(file))
     apply_settings(document, settings)
-    return read_machine(document)
+    changed = tuple(key for key, value in settings.items() if value is not None)
+    return replace(read_machine(document), changed=changed)
 
 
 def read_machine(document: Document) -> Machine:

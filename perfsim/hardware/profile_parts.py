@@ -19,7 +19,6 @@ from perfsim.hardware.parts import (
 from perfsim.hardware.profile_types import Bandwidth, Joules, Ratio, Watts, Width, as_number
 from perfsim.validation import STRICT, Text
 
-
 Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from perfsim.confidence import LEVEL
 from perfsim.report.files import check_outputs, write_whole
 from perfsim.report.run import machine_record
 from perfsim.report.sheet import Sheet
@@ -43,7 +44,7 @@ def calibrate_sheet(result: CalibrationResult, output: str) -> Sheet:
         "after": asdict(result.after),
         "leave_one_out": asdict(result.left_out),
         "networks": None if networks is None else asdict(networks),
-        "spread": result.spread,
+        "spread": None if result.spread is None else asdict(result.spread),
         "outliers": [result.measured.measurements[row].line for row in result.outliers],
     }
     return Sheet(record, "measurements", result.columns, lambda width: _text(result, output, width))
@@ -65,9 +66,14 @@ def _text(result: CalibrationResult, output: str, width: int) -> str:
     lines = [
         f"mean absolute error: {percent(result.before.mape)} before, {percent(result.after.mape)} on the rows that it "
         f"was fitted on, {percent(result.left_out.mape)} on each row when fitted without it (bias "
-        f"{percent(result.left_out.bias, sign=True)}, worst {percent(result.left_out.worst, sign=True)}); spread "
-        f"{percent(result.spread)}"
+        f"{percent(result.left_out.bias, sign=True)}, worst {percent(result.left_out.worst, sign=True)})"
     ]
+    spread = result.spread
+    if spread is not None:
+        lines.append(
+            f"{LEVEL:.0%} of measured times lie from {percent(spread.low - 1, sign=True)} to "
+            f"{percent(spread.high - 1, sign=True)} of the prediction ({spread.basis})"
+        )
     networks = result.networks_after
     if networks is not None:
         lines.append(
