@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from os import PathLike
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from perfsim import catalog
 from perfsim.document import Document, read_document
 from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.hardware.fields import flattened, peak_rates
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.hardware.parts import Extras
 from perfsim.hardware.profile_array import ArrayProfile
@@ -132,7 +134,7 @@ class HardwareProfile(BaseModel):
                     "macs_per_cycle alone says nothing", expected="clock beside it"
                 )
             return {width: rate for width, rate in stated.items() if rate}
-        derived = {width: 2.0 * self.clock * count for width, count in per_cycle.items()}
+        derived = peak_rates(self.clock, per_cycle)
         for width, rate in stated.items():
             own = derived.get(width) if width or 0 in derived else next(iter(derived.values()))
             if rate and (own is None or abs(rate - own) > 0.005 * own):
@@ -176,7 +178,8 @@ def load_hardware(file: str | PathLike[str], /, **settings: Any) -> Machine:
     """
     document = read_document(catalog.find_machine(file))
     apply_settings(document, settings)
-    return read_machine(document)
+    changed = tuple(key for key, value in settings.items() if value is not None)
+    return replace(read_machine(document), changed=changed)
 
 
 def read_machine(document: Document) -> Machine:
@@ -196,6 +199,12 @@ def read_machine(document: Document) -> Machine:
         extras=profile.extras(),
         places=places,
     )
+
+
+def stated_numbers(document: Document) -> dict[str, float]:
+    """The numbers that a machine's file states, by dotted key and in SI units; raises as `read_machine` does."""
+    profile = validate(HardwareProfile, document.value, document)
+    return flattened(profile.model_dump(exclude={"calibration"}))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -18,6 +18,8 @@ from perfsim.hardware.parts import (
 )
 from perfsim.hardware.profile_types import Bandwidth, Joules, Ratio, Watts, Width, as_number
 from perfsim.validation import STRICT, Text
+
+Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
 class StreamProfile(BaseModel):
@@ -115,8 +117,8 @@ class CalibrationProfile(BaseModel):
     )
     networks: list[Text] = Field([], description="the networks that were measured")
     operators: list[Text] = Field([], description="the operators in them")
-    macs: tuple[int, int] | None = Field(None, description="least and most of a row")
-    layers: tuple[int, int] | None = Field(None, description="least and most of a row")
+    macs: Range | None = Field(None, description="least and most of a row")
+    layers: Range | None = Field(None, description="least and most of a row")
     of_layers: bool = Field(False, description="whether the rows are of single layers")
 
     def part(self) -> Calibration:
@@ -127,8 +129,8 @@ class CalibrationProfile(BaseModel):
             tuple(self.log_errors),
             tuple(self.networks),
             tuple(self.operators),
-            self.macs,
-            self.layers,
+            (self.macs[0], self.macs[1]) if self.macs else None,
+            (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from perfsim.confidence import confidence_of
 from perfsim.hardware.machine import NUMBERS
 from perfsim.program import Kind
 from perfsim.report.sheet import Sheet
@@ -26,6 +27,7 @@ from perfsim.report.text import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsim.confidence import Confidence, Interval
     from perfsim.hardware.machine import Machine
     from perfsim.placement.placement import Placement
     from perfsim.program import Program
@@ -43,6 +45,7 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "order": order_record(result.program),
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
+        **confidence_record(result),
     }
     record |= search_record(result.placement)
     return Sheet(record, "layers", result.columns, lambda width: _text(result, settings, width))
@@ -70,6 +73,29 @@ def search_record(placement: Placement) -> dict[str, Any]:
         return {}
     found = {"lower_bound_bytes": placement.lower_bound_bytes, "gap": placement.gap}
     return {"search": found}
+
+
+def confidence_record(result: Result) -> dict[str, Any]:
+    """How sure the time is, for JSON; no interval where the machine is not calibrated."""
+    confidence = confidence_of(result)
+    interval = None if confidence.interval is None else asdict(confidence.interval)
+    return {"interval": interval, "notes": list(confidence.notes)}
+
+
+def interval_text(interval: Interval) -> str:
+    """Between what a time lies: ``1.41 to 1.702 ms``."""
+    return f"{duration(interval.low_s)} to {duration(interval.high_s)}"
+
+
+def _confidence_lines(result: Result, confidence: Confidence) -> list[str]:
+    lines = []
+    further = " of a further inference" * (result.totals.steady_ddr_bytes < result.totals.ddr_bytes)
+    if confidence.interval is not None:
+        interval = confidence.interval
+        lines.append(
+            f"{interval.level:.0%} interval{further}: {interval_text(interval)}, from the {interval.basis}"
+        )
+    return [*lines, *confidence.notes]
 
 
 def machine_record(machine: Machine) -> dict[str, Any]:
@@ -130,10 +156,12 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         share = f" ({seconds / totals.total_s:.0%})" if totals.total_s else ""
         return f"{duration(seconds)}{share}"
 
+    confidence = confidence_of(result)
     summary = [
         f"total {duration(totals.total_s)} per inference, of which busy: data movement "
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
-        f"{busy(totals.vector_s)}; mostly bound by {totals.bound}",
+        f"{busy(totals.vector_s)}; mostly bound by {totals.bound}"
+        + ("" if confidence.calibrated else "; not calibrated"),
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
         f"{count(totals.params, 'parameters')}{_widths(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
@@ -148,6 +176,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
             f"this is the first inference; every further one finds pinned weights in place: "
             f"{duration(totals.steady_s)}, {amount(totals.steady_ddr_bytes, 'B')} over DDR",
         )
+    summary[-1:-1] = _confidence_lines(result, confidence)
     unpriced = f"{wrapped(result.program.unpriced, width)}\n\n" if result.program.unpriced else ""
     body = table(_columns(result.columns, totals.total_s), width, has_total=True)
     return (

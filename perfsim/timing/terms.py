@@ -222,8 +222,9 @@ class LayerValues(dict[str, Values]):
         winograd = array.winograd if array is not None else None
         if winograd is None:
             raise KeyError("winograd")
-        fits = (work.groups == 1) & (work.stride == winograd.stride)
-        return (fits & (work.square == winograd.kernel))[self._position]
+        at = self._position
+        fits = (work.groups[at] == 1) & (work.stride[at] == winograd.stride)
+        return fits & (work.square[at] == winograd.kernel)
 
 
 def _by_class(numbers: Mapping[str, Values], kinds: Values) -> Values:
