@@ -73,6 +73,7 @@ HOMES = {
         "frontends.onnx_writer",
         "frontends.onnx_writer_graph",
         "hardware.machine",
+        "hardware.parts",
         "placement",
         "timing",
         "traffic",

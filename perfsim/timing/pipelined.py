@@ -22,12 +22,20 @@ from perfsim.timing.formula import Formula
 from perfsim.timing.terms import Shape
 
 PIPELINED = "pipelined"
+_STRIPS = (
+    "where(strips >= 3, (read_s + max(read_s, unit_s) + max(read_s, unit_s, vector_s) + "
+    "(strips - 3) * max(read_s + write_s, unit_s, vector_s) + max(unit_s, vector_s, write_s) + "
+    "max(vector_s, write_s) + write_s) / strips, read_s + unit_s + vector_s + write_s)"
+)
 
 
 def pipelined_formulas(shape: Shape) -> tuple[Formula, ...]:
     """The formulas from the movement and compute times of a layer to its own."""
-    unit = "max(matrix_s, stream_s)" if shape.stream else "matrix_s"
-    if not shape.stream_hidden:
+    strips, unit = _STRIPS, "matrix_s"
+    if shape.stream and shape.stream_hidden:
+        # A stream that takes longer than the units may not repay cutting: then the layer runs as a whole.
+        strips, unit = f"min({_STRIPS}, read_s + compute_s + write_s)", "max(matrix_s, stream_s)"
+    elif shape.stream:
         unit = "matrix_s + stream_s"
     maps = "map_read_bytes"
     if "feature_map_ratio" in shape.ratios:
@@ -61,9 +69,7 @@ def pipelined_formulas(shape: Shape) -> tuple[Formula, ...]:
         Formula("unit_s", unit, "the matrix unit, and what streams to and from it [s]"),
         Formula(
             "strips_s",
-            "where(strips >= 3, (read_s + max(read_s, unit_s) + max(read_s, unit_s, vector_s) + "
-            "(strips - 3) * max(read_s + write_s, unit_s, vector_s) + max(unit_s, vector_s, write_s) + "
-            "max(vector_s, write_s) + write_s) / strips, read_s + unit_s + vector_s + write_s)",
+            strips,
             "all strips [s]",
         ),
         Formula(

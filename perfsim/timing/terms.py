@@ -104,7 +104,7 @@ class Traffic(Protocol):
     Attributes:
         ddr_bytes: all of it.
         map_read_bytes, weight_read_bytes, write_bytes: its parts, from and to external memory.
-        ddr_transfers: how many tensors move, each way for itself.
+        ddr_transfers, weight_transfers: how many tensors move, each way for itself; how many of them are weights.
         prefetch_bytes: of the weights, what can come in while the layer before runs.
         before: for each layer the position of the last one before it that takes time; -1 for none.
         which: of an array of machines, the memory that each has, shape (machines,); None for one machine.
@@ -121,6 +121,8 @@ class Traffic(Protocol):
     @property
     def ddr_transfers(self) -> Counts: ...
     @property
+    def weight_transfers(self) -> Counts: ...
+    @property
     def prefetch_bytes(self) -> Counts: ...
     @property
     def before(self) -> Counts: ...
@@ -130,7 +132,7 @@ class Traffic(Protocol):
 
 TRAFFIC = (
     *("ddr_bytes", "map_read_bytes", "weight_read_bytes", "write_bytes"),
-    *("ddr_transfers", "prefetch_bytes"),
+    *("ddr_transfers", "weight_transfers", "prefetch_bytes"),
 )
 
 
@@ -170,7 +172,8 @@ def _ddr_text(shape: Shape) -> str:
     rate = "ddr_bytes_per_s"
     if "ddr_efficiency" in shape.ddr:
         rate = "(ddr_bytes_per_s * ddr_efficiency)"
-    latency = " + ddr_transfers * ddr_latency_s" if "ddr_latency_s" in shape.ddr else ""
+    transfers = "(ddr_transfers - weight_transfers)" if shape.weight_memory else "ddr_transfers"
+    latency = f" + {transfers} * ddr_latency_s" if "ddr_latency_s" in shape.ddr else ""
     return f"{moved} / {rate}{latency}"
 
 
