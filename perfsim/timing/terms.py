@@ -203,9 +203,10 @@ class LayerValues(dict[str, Values]):
         if name == "efficiency":
             return _by_class(extras.efficiency, self._work.kind[position])
         if name == "matrix_speed":
-            return by_width(extras.matrix_speed, self._work, position, self._machine)
+            key = "matrix" if "matrix" in self._machine.places else "macs_per_cycle"
+            return by_width(extras.matrix_speed, self._work, position, self._machine, key)
         if name == "mac_j" and extras.energy is not None:
-            return by_width(extras.energy.mac_j, self._work, position, self._machine)
+            return by_width(extras.energy.mac_j, self._work, position, self._machine, "energy")
         if name == "winograd":
             return self._winograd()
         if name == "weight_ratio":
@@ -239,9 +240,13 @@ def _by_class(numbers: Mapping[str, Values], kinds: Values) -> Values:
 
 
 def by_width(
-    numbers: Mapping[int, Values], work: LayerWork, position: int | slice, machine: Machine
+    numbers: Mapping[int, Values],
+    work: LayerWork,
+    position: int | slice,
+    machine: Machine,
+    key: str,
 ) -> Values:
-    """The number of the smallest width that holds the operands of each layer.
+    """The number of the smallest width that holds the operands of each layer; `key` of the machine's file holds them.
 
     Raises InvalidValueError when a layer with multiply-accumulates has wider operands than any.
     """
@@ -249,11 +254,13 @@ def by_width(
     widest = max(numbers)
     too_wide = (bits > widest) & (work.macs[position] > 0)
     if np.any(too_wide):
+        first = position if isinstance(position, int) else int(np.argmax(too_wide))
         raise InvalidValueError(
-            f"'{machine.name}' states no rate for operands of {int(np.max(bits * too_wide))} bits",
+            f"'{machine.name}' states no number for layer {first + 1}",
+            found=f"operands of {int(work.bits[first])} bits",
             expected=f"at most {widest} bits, such as --set precision.feature_map={widest} "
             f"--set precision.weight={widest}",
-        )
+        ).at(file=machine.places.get(key), where=key)
     found: Values = numbers[widest]
     for width in sorted(numbers, reverse=True)[1:]:
         found = np.where(bits <= width, numbers[width], found)
