@@ -16,7 +16,7 @@ from perfsim.measured import at_row
 from perfsim.program import lower
 from perfsim.simulation import policies_of
 from perfsim.timing.kernel import layer_times
-from perfsim.timing.terms import TRAFFIC
+from perfsim.timing.values import TRAFFIC
 from perfsim.timing.work import LayerWork, layer_work
 from perfsim.traffic import Moved
 
@@ -37,6 +37,7 @@ class JoinedTraffic:
     weight_read_bytes: Counts
     write_bytes: Counts
     ddr_transfers: Counts
+    weight_transfers: Counts
     prefetch_bytes: Counts
     before: Counts
     which: None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from perfsim.program import Program
 
 Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Moved:
@@ -31,6 +32,7 @@ class Moved:
     def __init__(self, program: Program, placement: Placement, *, steady: bool = False) -> None:
         self._program = program
         self._placement = placement
+        self._steady = steady
         self._kept = placement.kept_bytes if steady else 0
 
     @cached_property
@@ -60,8 +62,23 @@ class Moved:
     def ddr_transfers(self) -> Counts:
         """Tensors that move, each way for itself."""
         moves = self._placement.moves
-        ways = (moves.read_bytes > 0).astype(np.int64) + (moves.write_bytes > 0)
-        return per_layer(moves.layer, ways, len(self._program.layers))
+        written = self._counted(moves.write_bytes > 0)
+        maps = (moves.read_bytes > 0) & ~_is_weight(self._program)[moves.tensor]
+        return self._counted(maps) + written + self.weight_transfers
+
+    @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once, but for those that an inference before has left."""
+        moves = self._placement.moves
+        reads = (moves.read_bytes > 0) & _is_weight(self._program)[moves.tensor]
+        if self._steady:
+            reads &= ~self._placement.pinned[moves.tensor]
+        return self._counted(reads)
+
+    def _counted(self, moves: Flags) -> Counts:
+        """How many of the chosen moves each layer has."""
+        layers = len(self._program.layers)
+        return per_layer(self._placement.moves.layer, moves.astype(np.int64), layers)
 
     @cached_property
     def prefetch_bytes(self) -> Counts:
@@ -113,6 +130,11 @@ class MovedInSizes:
     def ddr_transfers(self) -> Counts:
         """Tensors that move."""
         return self._stacked(lambda each: each.ddr_transfers)
+
+    @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once."""
+        return self._stacked(lambda each: each.weight_transfers)
 
     @cached_property
     def prefetch_bytes(self) -> Counts:
