@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.report.run import machine_text, order_record, order_text, policies, settings_text
+from perfsim.report.machine import machine_text
+from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     GAP,
@@ -15,6 +16,7 @@ from perfsim.report.text import (
     amount,
     duration,
     scaled,
+    small_amount,
     table,
     texts,
     wrapped,
@@ -75,6 +77,10 @@ def _totals(results: Sequence[Result], width: int) -> str:
     if any(gaps):
         shown = ["" if gap is None else f"{gap:.2%}" for gap in gaps]
         further.append(Column("gap of DDR", shown, 1))
+    energies = [each.energy_j for each in totals]
+    if any(each is not None for each in energies):
+        shown = ["" if each is None else small_amount(each, "J") for each in energies]
+        further.append(Column("energy", shown, 1))
     return table(
         [
             Column(
