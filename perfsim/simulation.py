@@ -137,8 +137,9 @@ def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
     """Runs side by side: for each network its runs on all machines, the first being the base.
 
     Columns: network, hardware, placement, timing, layer, name, op, time_s, speedup (time on the first
-    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes. The whole network
-    is layer 0, named "total", before its layers; its memory is the peak.
+    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes; where any machine states energies
+    also energy_j, None on those that state none. The whole network is layer 0, named "total", before its layers;
+    its memory is the peak.
     """
     columns: Columns = {
         name: []
@@ -147,10 +148,13 @@ def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
             *("time_s", "speedup", "bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes"),
         )
     }
+    has_energy = any("energy_j" in result.columns for results in runs for result in results)
+    if has_energy:
+        columns["energy_j"] = []
     for results in runs:
         for result in results:
             for row in _comparison_rows(result, results[0]):
-                for name, value in zip(columns, row, strict=True):
+                for name, value in zip(columns, row if has_energy else row[:-1], strict=True):
                     columns[name].append(value)
     return columns
 
@@ -168,15 +172,16 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
             *(*run, 0, "total", "network", totals.total_s),
             speedup(base.totals.total_s, totals.total_s),
             *(totals.bound, totals.ddr_s, totals.compute_s, totals.ddr_bytes),
-            totals.peak_sram_bytes,
+            *(totals.peak_sram_bytes, totals.energy_j),
         )
     ]
+    energies = layers.get("energy_j", [None] * len(layers["layer"]))
     shown = ("bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes")
     for position, layer_s in enumerate(layers["layer_s"]):
         factor = speedup(base.columns["layer_s"][position], layer_s)
         identity = (layers[name][position] for name in ("layer", "name", "op"))
         rest = (layers[name][position] for name in shown)
-        rows.append((*run, *identity, layer_s, factor, *rest))
+        rows.append((*run, *identity, layer_s, factor, *rest, energies[position]))
     return rows
 
 

@@ -25,6 +25,7 @@ CONVS = [  # input, layer, groups: what of it differs from (channels, height, wi
     ([6, 5, 5], {"channels": 9, "kernel": [3, 2], "groups": 3, "padding": "valid"}),
     ([5, 9, 9], {"channels": 3, "kernel": 5, "stride": 3, "padding": "valid"}),
     ([4, 6, 6], {"channels": 4, "kernel": 3, "groups": 4}),
+    ([3, 6, 6], {"channels": 2, "kernel": [5, 2]}),
 ]
 ARRAYS = [Grid(1, 1, 1), Grid(4, 8, 2), Grid(2, 3, 4), Grid(3, 2, 1), Grid(2, 64, 16)]
 
