@@ -21,6 +21,8 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
+    check_output_stage,
+    shared_weights,
 )
 from perfsim.hardware.profile_types import (
     Bandwidth,
@@ -76,6 +78,15 @@ class HardwareProfile(BaseModel):
     )
     compression: CompressionProfile | None = Field(
         None, description="bytes that move for each byte of a tensor"
+    )
+    weights_shared_by: dict[str, Annotated[Ratio, Field(ge=1)]] = Field(
+        {}, description="images that have a fetch of weights in common, by class of layers"
+    )
+    output_stage: Annotated[list[str], BeforeValidator(check_output_stage)] = Field(
+        [], description="operators that are applied on the matrix unit's way out, such as add"
+    )
+    write_through: bool = Field(
+        False, description="whether feature maps that stay on chip are written to DDR as well"
     )
     layer_cost: Seconds | None = Field(None, description="time of each layer beside")
     inference_cost: Seconds | None = Field(None, description="time of each inference beside")
@@ -159,7 +170,11 @@ class HardwareProfile(BaseModel):
             stream=self.stream.part() if self.stream else None,
             weight_memory=self.weight_memory.part() if self.weight_memory else None,
             feature_map_ratio=compression.feature_map if compression else None,
-            weight_ratio=compression.weights() if compression else {},
+            weight_ratio=shared_weights(
+                compression.weights() if compression else {}, self.weights_shared_by
+            ),
+            output_stage=tuple(self.output_stage),
+            write_through=self.write_through,
             layer_cost_s=self.layer_cost,
             inference_cost_s=self.inference_cost,
             energy=self.energy.part() if self.energy else None,

@@ -28,6 +28,9 @@ class StreamProfile(BaseModel):
     bandwidth: Bandwidth | None = Field(None, description="both directions together")
     read_bandwidth: Bandwidth | None = Field(None, description="to the units")
     write_bandwidth: Bandwidth | None = Field(None, description="from the units")
+    operand_bandwidth: Bandwidth | None = Field(
+        None, description="to what is applied on the way out (output_stage), a port of its own"
+    )
     hidden: bool = Field(True, description="whether it passes while the units compute")
 
     @model_validator(mode="after")
@@ -39,11 +42,23 @@ class StreamProfile(BaseModel):
                 found="bandwidth and those of each direction" if self.bandwidth else "none",
                 expected="either bandwidth, or read_bandwidth, write_bandwidth or both",
             )
+        if self.operand_bandwidth and self.read_bandwidth is None:
+            raise InvalidValueError(
+                "a port for operands stands beside one for the rest",
+                found="operand_bandwidth alone",
+                expected="read_bandwidth beside it",
+            )
         return self
 
     def part(self) -> Stream:
         """The stream."""
-        return Stream(self.bandwidth, self.read_bandwidth, self.write_bandwidth, self.hidden)
+        return Stream(
+            self.bandwidth,
+            self.read_bandwidth,
+            self.write_bandwidth,
+            self.operand_bandwidth,
+            self.hidden,
+        )
 
 
 class WeightMemoryProfile(BaseModel):
@@ -139,6 +154,35 @@ def check_classes(numbers: Mapping[str, float], key: str) -> dict[str, float]:
         if name not in LAYER_CLASSES:
             raise unknown_name("class of layers", name, list(CLASS_RULES)).at(where=key)
     return dict(numbers)
+
+
+def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
+    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common.
+
+    Raises UnknownNameError for a class that there is not.
+    """
+    shared = check_classes(images, "weights_shared_by")
+    if not shared:
+        return ratios
+    found = {}
+    for name, instead in LAYER_CLASSES.items():
+        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, shared))
+        found[name] = ratio / among
+    return found
+
+
+def check_output_stage(value: Any) -> Any:
+    """Operators of the vector unit by their names; raises UnknownNameError or InvalidValueError."""
+    from perfsim.network.operator import Unit  # few machines say so
+    from perfsim.network.operators import OPERATORS
+
+    names = [name for name, each in OPERATORS.items() if each.unit is Unit.VECTOR]
+    if not isinstance(value, list):
+        raise InvalidValueError("", found=describe(value), expected="a list of operators")
+    for name in value:
+        if name not in names:
+            raise unknown_name("operator of the vector unit", str(name), names)
+    return value
 
 
 def check_efficiency(value: Any) -> Any:

@@ -26,6 +26,8 @@ class Shape:
 
     array: str = ""  # "grid", "row_stationary" or the flow of a systolic one
     packing: str = "none"
+    packing_layers: str = "narrow"
+    rounded: tuple[str, ...] = ()
     preload: bool = False
     depthwise: bool = False
     winograd: bool = False
@@ -33,6 +35,7 @@ class Shape:
     matrix_speed: bool = False
     ddr: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
+    apart: bool = False  # what moves is not what the placement says, so reads and writes are stated
     stream: str = ""
     stream_hidden: bool = True
     weight_memory: bool = False
@@ -53,7 +56,11 @@ def shape_of(machine: Machine) -> Shape:
     if stream is not None:
         both = "(input_bytes + output_bytes) / stream_bytes_per_s"
         ways = [both] if stream.bytes_per_s is not None else []
-        ways += ["input_bytes / stream_read_bytes_per_s"] * (stream.read_bytes_per_s is not None)
+        if stream.operand_bytes_per_s is not None:
+            ways += ["(input_bytes - operand_bytes) / stream_read_bytes_per_s"]
+            ways += ["operand_bytes / stream_operand_bytes_per_s"]
+        elif stream.read_bytes_per_s is not None:
+            ways += ["input_bytes / stream_read_bytes_per_s"]
         ways += ["output_bytes / stream_write_bytes_per_s"] * (stream.write_bytes_per_s is not None)
     costs = [
         *(["counted * layer_cost_s"] if extras.layer_cost_s is not None else []),
@@ -63,6 +70,8 @@ def shape_of(machine: Machine) -> Shape:
     return Shape(
         array=array.flow if isinstance(array, Systolic) else name,
         packing=array.packing if isinstance(array, Grid) else "none",
+        packing_layers=array.packing_layers if isinstance(array, Grid) else "narrow",
+        rounded=array.rounded if isinstance(array, Grid) else (),
         preload=isinstance(array, Systolic) and array.preload,
         depthwise=array is not None and array.depthwise is not None,
         winograd=has_winograd,
@@ -81,6 +90,7 @@ def shape_of(machine: Machine) -> Shape:
             )
             if present
         ),
+        apart=bool(extras.output_stage) or extras.write_through,
         stream=f"max({', '.join(ways)})" if len(ways) > 1 else "".join(ways),
         stream_hidden=stream is None or stream.hidden,
         weight_memory=extras.weight_memory is not None,
@@ -137,13 +147,18 @@ TRAFFIC = (
 def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...]:
     """The formulas up to ddr_s, weight_s and stream_s; `split` where reads and writes are needed each for itself."""
     formulas: list[Formula] = []
-    if split or shape.ratios or shape.weight_memory:
+    packed = shape.packing == "stride"
+    if split or shape.ratios or shape.weight_memory or shape.apart or packed:
         maps, weights, written = "map_read_bytes", "weight_read_bytes", "write_bytes"
         if "feature_map_ratio" in shape.ratios:
             maps = "ceil(map_read_bytes * feature_map_ratio)"
             written = "ceil(write_bytes * feature_map_ratio)"
-        if "weight_ratio" in shape.ratios:
-            weights = "ceil(weight_read_bytes * weight_ratio)"
+        ratios = [" * weight_ratio"] * ("weight_ratio" in shape.ratios)
+        if packed:
+            formulas.append(_packed_weights(shape))
+            ratios.append(" * packed_weights")
+        if ratios:
+            weights = f"ceil(weight_read_bytes{''.join(ratios)})"
         read = maps if shape.weight_memory else f"{maps} + {weights}"
         formulas += [
             Formula("ddr_read_bytes", read, "bytes from external memory"),
@@ -161,6 +176,16 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
             Formula("stream_s", shape.stream, "on-chip memory to and from the units [s]")
         )
     return tuple(formulas)
+
+
+def _packed_weights(shape: Shape) -> Formula:
+    """Weights whose kernel is cut up by its stride are filled up with zeros, channels to whole steps of the array."""
+    narrow = " * (in_channels < array_input_channels)" * (shape.packing_layers == "narrow")
+    text = (
+        f"where((macs > 0) * (stride > 1){narrow}, ceil(in_channels * stride * stride / array_input_channels) * array_input_channels * "
+        "ceil(tap_rows / stride) * ceil(tap_columns / stride) / (in_channels * taps), 1)"
+    )
+    return Formula("packed_weights", text, "bytes of packed weights for each of them", "macs")
 
 
 def _ddr_text(shape: Shape) -> str:
@@ -222,7 +247,7 @@ class LayerValues(dict[str, Values]):
         winograd = array.winograd if array is not None else None
         if winograd is None:
             raise KeyError("winograd")
-        fits = (work.groups == 1) & (work.stride == winograd.stride)
+        fits = (work.depthwise == 0) & (work.stride == winograd.stride)
         return (fits & (work.square == winograd.kernel))[self._position]
 
 
@@ -285,8 +310,8 @@ def machine_values(machine: Machine) -> dict[str, Values]:
         if array.winograd is not None:
             values["winograd_gain"] = array.winograd.gain
     if extras.stream is not None:
-        for name in ("bytes_per_s", "read_bytes_per_s", "write_bytes_per_s"):
-            values[f"stream_{name}"] = getattr(extras.stream, name)
+        for way in ("", "read_", "write_", "operand_"):
+            values[f"stream_{way}bytes_per_s"] = getattr(extras.stream, f"{way}bytes_per_s")
     if extras.weight_memory is not None:
         values["weight_bytes_per_s"] = extras.weight_memory.bytes_per_s
     if extras.energy is not None:

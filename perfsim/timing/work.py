@@ -46,6 +46,7 @@ class LayerWork:
         kind: index into `CLASSES`; -1 for layers without multiply-accumulates.
         bits: the width of the widest operand.
         input_bytes, output_bytes, weight_bytes: of the tensors that it touches, each once.
+        operand_bytes: of the inputs, what is read on its way out (`output_stage`).
         out_rows: places along all axes but the last, images included; of matrices 1.
         out_height: places along the axis before the last; 1 where there is none.
         out_columns: places along the last axis; of matrices their rows.
@@ -63,6 +64,7 @@ class LayerWork:
     kind: Counts
     bits: Counts
     input_bytes: Counts
+    operand_bytes: Counts
     output_bytes: Counts
     weight_bytes: Counts
     groups: Counts
@@ -105,6 +107,7 @@ def layer_work(program: Program) -> LayerWork:
             "kind": -1,
             "bits": max((tensors[each].bits for each in touched), default=0),
             "input_bytes": sum(tensors[each].bytes for each in dict.fromkeys(layer.reads)),
+            "operand_bytes": 0,
             "output_bytes": sum(tensors[each].bytes for each in layer.writes),
             "weight_bytes": sum(tensors[each].bytes for each in layer.weights),
         }
