@@ -98,7 +98,7 @@ class Moved:
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         kept = per_layer(touches.layer, np.where(pinned, touches.bytes, 0), touches.layers)
         early = prefetch_bytes(self._program, placement) + kept
-        return np.minimum(early, self.weight_read_bytes)
+        return np.asarray(np.minimum(early, self.weight_read_bytes))
 
     @cached_property
     def before(self) -> Counts:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from perfsim import catalog
 from perfsim.document import Document, read_document
-from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.hardware.parts import Extras
 from perfsim.hardware.profile_array import ArrayProfile
@@ -21,7 +21,6 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
-    check_output_stage,
     shared_weights,
 )
 from perfsim.hardware.profile_types import (
@@ -36,6 +35,20 @@ from perfsim.hardware.profile_types import (
 )
 from perfsim.settings import apply_settings
 from perfsim.validation import STRICT, Name, Text, validate
+
+
+def _check_output_stage(value: Any) -> Any:
+    """Operators of the vector unit by their names; raises UnknownNameError or InvalidValueError."""
+    from perfsim.network.operator import Unit  # few machines say so
+    from perfsim.network.operators import OPERATORS
+
+    names = [name for name, each in OPERATORS.items() if each.unit is Unit.VECTOR]
+    if not isinstance(value, list):
+        raise InvalidValueError("", found=describe(value), expected="a list of operators")
+    for name in value:
+        if name not in names:
+            raise unknown_name("operator of the vector unit", str(name), names)
+    return value
 
 
 class HardwareProfile(BaseModel):
@@ -82,7 +95,7 @@ class HardwareProfile(BaseModel):
     weights_shared_by: dict[str, Annotated[Ratio, Field(ge=1)]] = Field(
         {}, description="images that have a fetch of weights in common, by class of layers"
     )
-    output_stage: Annotated[list[str], BeforeValidator(check_output_stage)] = Field(
+    output_stage: Annotated[list[str], BeforeValidator(_check_output_stage)] = Field(
         [], description="operators that are applied on the matrix unit's way out, such as add"
     )
     write_through: bool = Field(

@@ -171,20 +171,6 @@ def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> 
     return found
 
 
-def check_output_stage(value: Any) -> Any:
-    """Operators of the vector unit by their names; raises UnknownNameError or InvalidValueError."""
-    from perfsim.network.operator import Unit  # few machines say so
-    from perfsim.network.operators import OPERATORS
-
-    names = [name for name, each in OPERATORS.items() if each.unit is Unit.VECTOR]
-    if not isinstance(value, list):
-        raise InvalidValueError("", found=describe(value), expected="a list of operators")
-    for name in value:
-        if name not in names:
-            raise unknown_name("operator of the vector unit", str(name), names)
-    return value
-
-
 def check_efficiency(value: Any) -> Any:
     """Efficiencies by class; above 1 only where `above_one: true` says so.
 

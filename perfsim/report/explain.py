@@ -12,6 +12,7 @@ from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, wrapped
 from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.output_stage import output_stage
 from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
@@ -130,31 +131,47 @@ def _memory(result: Result, position: int) -> list[Row]:
     sizes_in_use = _sum_of([str(size) for _, size in resident])
     rows.append(("memory", "sram_used_bytes", in_use, sizes_in_use, used))
     here = moves.layer == position
-    for name, sizes in (
-        ("ddr_read_bytes", moves.read_bytes),
-        ("ddr_write_bytes", moves.write_bytes),
+    read, written = (
+        each[position].item()
+        for each in (result.placement.ddr_read_bytes, result.placement.ddr_write_bytes)
+    )
+    for name, sizes, moved_bytes in (
+        ("ddr_read_bytes", moves.read_bytes, read),
+        ("ddr_write_bytes", moves.write_bytes, written),
     ):
         chosen = here & (sizes > 0)
         moved = [tensors[index].name for index in moves.tensor[chosen].tolist()]
         parts = [str(size) for size in sizes[chosen].tolist()]
         formula = _sum_of([f"'{each}'" for each in moved])
-        rows.append(("memory", name, formula, _sum_of(parts), columns[name][position]))
-    read, written = columns["ddr_read_bytes"][position], columns["ddr_write_bytes"][position]
-    rows.append(
-        (
-            "memory",
-            "ddr_bytes",
-            "ddr_read_bytes + ddr_write_bytes",
-            f"{read} + {written}",
-            columns["ddr_bytes"][position],
-        )
-    )
+        rows.append(("memory", name, formula, _sum_of(parts), moved_bytes))
+    both = "ddr_read_bytes + ddr_write_bytes"
+    rows.append(("memory", "ddr_bytes", both, f"{read} + {written}", read + written))
     if layer.is_view:
         return rows
+    rows += _on_the_way_out(result, position)
     policy = result.placement_policy
     reasons = policy.explain(result.program, result.placement, position)
     rows += [("memory", f"placement {policy.name}", reason, "", "") for reason in reasons]
     return rows
+
+
+def _on_the_way_out(result: Result, position: int) -> list[Row]:
+    """With which layer it is timed, or which ones with it, on a machine with an output stage."""
+    stage = output_stage(result.program, result.machine.extras.output_stage)
+    if stage is None:
+        return []
+    head, layers = stage.head.tolist(), result.program.layers
+    if head[position] != position:
+        text = (
+            f"on the way out of '{layers[head[position]].name}', which moves and is timed with it"
+        )
+        return [("memory", "applied", text, "", "")]
+    names = [layers[each].name for each in range(position + 1, len(head)) if head[each] == position]
+    if not names:
+        return []
+    listed = " and ".join(f"'{name}'" for name in names)
+    text = f"on its way out, and timed with it: {listed}; what they are handed does not move"
+    return [("memory", "applied", text, "", "")]
 
 
 def _size(tensor: Tensor) -> str:

@@ -182,8 +182,8 @@ def _packed_weights(shape: Shape) -> Formula:
     """Weights whose kernel is cut up by its stride are filled up with zeros, channels to whole steps of the array."""
     narrow = " * (in_channels < array_input_channels)" * (shape.packing_layers == "narrow")
     text = (
-        f"where((macs > 0) * (stride > 1){narrow}, ceil(in_channels * stride * stride / array_input_channels) * array_input_channels * "
-        "ceil(tap_rows / stride) * ceil(tap_columns / stride) / (in_channels * taps), 1)"
+        f"where((macs > 0) * (stride > 1){narrow}, ceil(in_channels * stride * stride / array_input_channels) * "
+        "array_input_channels * ceil(tap_rows / stride) * ceil(tap_columns / stride) / (in_channels * taps), 1)"
     )
     return Formula("packed_weights", text, "bytes of packed weights for each of them", "macs")
 
