@@ -97,8 +97,9 @@ class Moved:
         touches, placement = touches_of(self._program), self._placement
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         kept = per_layer(touches.layer, np.where(pinned, touches.bytes, 0), touches.layers)
-        early = prefetch_bytes(self._program, placement) + kept
-        return np.asarray(np.minimum(early, self.weight_read_bytes))
+        early: Counts = prefetch_bytes(self._program, placement) + kept
+        possible: Counts = np.minimum(early, self.weight_read_bytes)
+        return possible
 
     @cached_property
     def before(self) -> Counts:

@@ -67,7 +67,15 @@ class Machine:
                 )
 
         values = [*self.numbers]
-        for key, value in numbers_in(self.extras).items():
+        further = numbers_in(self.extras)
+        plain = {
+            key: value.item()
+            for key, value in further.items()
+            if hasattr(value, "dtype") and not getattr(value, "shape", ())
+        }
+        if plain:
+            object.__setattr__(self, "extras", with_numbers(self.extras, plain))
+        for key, value in (further | plain).items():
             if not _is_positive(value, whole=False):
                 raise InvalidValueError("", found=repr(value), expected="a number above zero").at(
                     where=f"machine '{self.name}', {key}"

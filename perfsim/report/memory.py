@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perfsim.placement.memory_map import MemoryMap
     from perfsim.placement.placement import PlacementPolicy
     from perfsim.program import Program
+    from perfsim.result import Result
 
 LEVELS = 8  # memories in the table of what would move
 SPILLED = 10  # spilled tensors that are shown
@@ -58,6 +59,19 @@ class MemoryReport:
             most_ddr_bytes,
             double_buffered=self.machine.double_buffered,
         )
+
+
+def map_of(result: Result) -> MemoryMap:
+    """The memory map of a run; raises InvalidValueError for a policy that keeps no plan of its memory."""
+    from perfsim.placement.memory_map import memory_map
+
+    machine = result.machine
+    return memory_map(
+        result.placement_policy,
+        result.program,
+        result.placement.sram_bytes,
+        double_buffered=machine.double_buffered,
+    )
 
 
 def memory_sheet(report: MemoryReport) -> Sheet:

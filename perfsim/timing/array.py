@@ -9,6 +9,7 @@ from __future__ import annotations
 from perfsim.timing.formula import Formula
 from perfsim.timing.terms import Shape
 
+FLOP_PER_MAC = 2
 _PRODUCT = "out_rows * out_columns, in_channels * taps, out_channels"
 _SYSTOLIC = {
     (
@@ -64,7 +65,9 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
     rate += " * matrix_speed" if shape.matrix_speed else ""
     rate = f"({rate})" if "*" in rate else rate
     if not shape.array:
-        return (Formula("matrix_s", f"2 * macs / {rate}", "the matrix unit's time [s]"),)
+        return (
+            Formula("matrix_s", f"{FLOP_PER_MAC} * macs / {rate}", "the matrix unit's time [s]"),
+        )
     formulas = [Formula("array_cycles", _cycles(shape), "cycles of the array", "macs")]
     cycles = "array_cycles"
     if shape.winograd:
@@ -93,7 +96,7 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
             "matrix_cycles", f"where(macs > 0, {cycles}, 0)", "cycles of the matrix unit", "macs"
         )
     )
-    text = f"2 * matrix_cycles * array_macs / {rate}"
+    text = f"{FLOP_PER_MAC} * matrix_cycles * array_macs / {rate}"
     if shape.array == "row_stationary":
         formulas.append(_partial_sums())
         text = f"max({text}, partial_sum_s)"

@@ -103,9 +103,10 @@ def _beside(shape: Shape) -> str:
 
 
 def _serial(shape: Shape) -> tuple[Formula, ...]:
-    weights = " + weight_s" if shape.weight_memory else ""
-    overhead = " + overhead_s" if shape.overhead else ""
-    return (Formula("layer_s", f"ddr_s + compute_s{weights}{overhead}", "what the layer adds [s]"),)
+    hides = shape.weight_memory and shape.weights_hidden
+    compute = "max(compute_s, weight_s)" if hides else "compute_s"
+    text = f"ddr_s + {compute}{_beside(shape)}"
+    return (Formula("layer_s", text, "what the layer adds [s]"),)
 
 
 def _overlap(shape: Shape) -> tuple[Formula, ...]:
