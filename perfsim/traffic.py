@@ -43,6 +43,7 @@ class Moved:
     ) -> None:
         self._program = program
         self._placement = placement
+        self._steady = steady
         self._stage = stage
         self._kept = placement.kept_bytes if steady else np.zeros_like(placement.kept_bytes)
         if stage is not None:
@@ -89,7 +90,18 @@ class Moved:
     def ddr_transfers(self) -> Counts:
         """Tensors that move, each way for itself."""
         moves = self._moves
-        return self._sum((moves.read_bytes > 0).astype(np.int64) + (moves.write_bytes > 0))
+        maps = (moves.read_bytes > 0) & ~_is_weight(self._program)[moves.tensor]
+        ways = maps.astype(np.int64) + (moves.write_bytes > 0)
+        return self._sum(ways) + self.weight_transfers
+
+    @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once, but for those that an inference before has left."""
+        moves = self._moves
+        reads = (moves.read_bytes > 0) & _is_weight(self._program)[moves.tensor]
+        if self._steady:
+            reads &= ~self._placement.pinned[moves.tensor]
+        return self._sum(reads.astype(np.int64))
 
     @cached_property
     def prefetch_bytes(self) -> Counts:
@@ -144,6 +156,11 @@ class MovedInSizes:
     def ddr_transfers(self) -> Counts:
         """Tensors that move."""
         return self._stacked(lambda each: each.ddr_transfers)
+
+    @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once."""
+        return self._stacked(lambda each: each.weight_transfers)
 
     @cached_property
     def prefetch_bytes(self) -> Counts:

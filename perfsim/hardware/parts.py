@@ -75,7 +75,8 @@ class Grid:
         input_channels, output_channels: of one group.
         packing: what else fills the input channels: "none", "kernel_row" (the taps of a row of the kernel), "stride"
             (the pixels that a stride skips; weights are stored so, filled up with zeros), "kernel" (all taps).
-        packing_layers: "narrow" (those with fewer input channels than the array) or "all".
+        packing_layers: "narrow" (those with fewer input channels than the array) or "all"; "" for what is usual: all
+            for "kernel", else narrow.
         rounded: of `ROUNDED`, what is rounded up to whole steps; the rest is used up to the last piece.
         depthwise, winograd: None for none.
     """
@@ -84,7 +85,7 @@ class Grid:
     input_channels: Values = 1
     output_channels: Values = 1
     packing: str = "none"
-    packing_layers: str = "narrow"
+    packing_layers: str = ""
     rounded: tuple[str, ...] = ROUNDED
     depthwise: DepthwiseUnit | None = None
     winograd: Winograd | None = None

@@ -17,7 +17,7 @@ from perfsim.hardware.parts import (
     Winograd,
 )
 from perfsim.hardware.profile_types import Bandwidth, Ratio, Size, Whole
-from perfsim.validation import STRICT
+from perfsim.validation import STRICT, Misfit
 
 
 class DepthwiseProfile(BaseModel):
@@ -110,26 +110,35 @@ class ArrayProfile(BaseModel):
             needed = {"rows", "columns", "flow"}
             allowed = {*needed, "preload", "depthwise", "winograd"}
             kind = f"a systolic array that is {self.flow}"
-        for name in given - allowed:
-            raise InvalidValueError(
-                f"'{name}' is nothing of {kind}", expected=f"{', '.join(sorted(allowed))}"
+        for name in sorted(given - allowed):
+            hint = (
+                "; 'flow' is missing" if name in ("rows", "columns", "preload", *self._ROW) else ""
             )
+            error = InvalidValueError(
+                f"'{name}' is nothing of {kind}{hint if self.flow is None else ''}",
+                expected=f"one of {', '.join(name for name in type(self).model_fields if name in allowed)}",
+            )
+            raise Misfit(error, (name,))
         for name in sorted(needed - given):
-            raise UnknownNameError(f"the key '{name}' is missing, which {kind} needs")
+            raise Misfit(UnknownNameError(f"the key '{name}' is missing, which {kind} needs"))
         if self.preload and self.flow == "output_stationary":
-            raise InvalidValueError(
+            error = InvalidValueError(
                 "an output-stationary array loads nothing that stays",
-                found="preload: true",
+                found="true",
                 expected="no preload",
             )
+            raise Misfit(error, ("preload",), ("flow",))
         part = self.part()
         unit = part.depthwise
         if unit is not None and unit.macs_per_cycle > part.macs_per_cycle:
-            raise InvalidValueError(
+            error = InvalidValueError(
                 "the depthwise unit is larger than the array",
                 found=f"{unit.macs_per_cycle} multiply-accumulates per cycle",
                 expected=f"at most the array's {part.macs_per_cycle}",
             )
+            inside = [("depthwise", "pixels"), ("depthwise", "channels")]
+            sizes = ("rows", "columns", "pixels", "input_channels", "output_channels")
+            raise Misfit(error, ("depthwise",), *inside, *((name,) for name in sizes))
         return self
 
     def part(self) -> Array:
@@ -142,7 +151,7 @@ class ArrayProfile(BaseModel):
                 self.input_channels or 1,
                 self.output_channels or 1,
                 self.packing or "none",
-                self.packing_layers or ("all" if self.packing == "kernel" else "narrow"),
+                self.packing_layers or "",
                 ROUNDED if self.rounded is None else tuple(self.rounded),
                 depthwise,
                 winograd,

@@ -9,15 +9,22 @@ from pydantic import BaseModel, Field, model_validator
 
 from perfsim.errors import InvalidValueError, describe, unknown_name
 from perfsim.hardware.parts import (
-    CLASS_RULES,
     LAYER_CLASSES,
     Calibration,
     Energy,
     Stream,
     WeightMemory,
 )
-from perfsim.hardware.profile_types import Bandwidth, Joules, Ratio, Watts, Width, as_number
-from perfsim.validation import STRICT, Text
+from perfsim.hardware.profile_types import (
+    Bandwidth,
+    Joules,
+    JoulesByWidth,
+    Ratio,
+    RatioByClass,
+    Watts,
+    as_number,
+)
+from perfsim.validation import STRICT, Misfit, Text
 
 
 class StreamProfile(BaseModel):
@@ -37,9 +44,10 @@ class StreamProfile(BaseModel):
     def _has_one(self) -> StreamProfile:
         apart = (self.read_bandwidth, self.write_bandwidth)
         if (self.bandwidth is None) == (apart == (None, None)):
+            found = "bandwidth and that of a direction" if self.bandwidth else "no bandwidth"
             raise InvalidValueError(
                 "",
-                found="bandwidth and those of each direction" if self.bandwidth else "none",
+                found=found,
                 expected="either bandwidth, or read_bandwidth, write_bandwidth or both",
             )
         if self.operand_bandwidth and self.read_bandwidth is None:
@@ -80,7 +88,7 @@ class CompressionProfile(BaseModel):
     model_config = STRICT
 
     feature_map: Ratio | None = Field(None, description="of feature maps, over DDR")
-    weight: Ratio | dict[str, Ratio] | None = Field(
+    weight: RatioByClass | None = Field(
         None, description="of weights: one number, or by class of layers"
     )
 
@@ -88,7 +96,7 @@ class CompressionProfile(BaseModel):
         """The ratio of weights by class of layers."""
         if isinstance(self.weight, float | int):
             return dict.fromkeys(LAYER_CLASSES, float(self.weight))
-        return check_classes(self.weight or {}, "weight")
+        return dict(self.weight or {})
 
 
 class EnergyProfile(BaseModel):
@@ -96,9 +104,7 @@ class EnergyProfile(BaseModel):
 
     model_config = STRICT
 
-    mac: Joules | dict[Width, Joules] = Field(
-        description="per multiply-accumulate, or by width in bits"
-    )
+    mac: JoulesByWidth = Field(description="per multiply-accumulate, or by width in bits")
     vector_op: Joules = Field(description="per operation of the vector unit")
     sram_byte: Joules = Field(description="per byte to or from internal memory")
     ddr_byte: Joules = Field(description="per byte to or from external memory")
@@ -148,25 +154,13 @@ class CalibrationProfile(BaseModel):
         )
 
 
-def check_classes(numbers: Mapping[str, float], key: str) -> dict[str, float]:
-    """`numbers` by class of layers; raises UnknownNameError for a class that there is not."""
-    for name in numbers:
-        if name not in LAYER_CLASSES:
-            raise unknown_name("class of layers", name, list(CLASS_RULES)).at(where=key)
-    return dict(numbers)
-
-
 def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
-    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common.
-
-    Raises UnknownNameError for a class that there is not.
-    """
-    shared = check_classes(images, "weights_shared_by")
-    if not shared:
+    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common."""
+    if not images:
         return ratios
     found = {}
     for name, instead in LAYER_CLASSES.items():
-        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, shared))
+        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, images))
         found[name] = ratio / among
     return found
 
@@ -174,7 +168,7 @@ def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> 
 def check_efficiency(value: Any) -> Any:
     """Efficiencies by class; above 1 only where `above_one: true` says so.
 
-    Raises UnknownNameError or InvalidValueError.
+    Raises Misfit or InvalidValueError.
     """
     if not isinstance(value, dict):
         raise InvalidValueError(
@@ -182,14 +176,21 @@ def check_efficiency(value: Any) -> Any:
             found=describe(value),
             expected=f"shares by class of layers: {', '.join(LAYER_CLASSES)}",
         )
+    above_one = value.get("above_one", False)
+    if not isinstance(above_one, bool):
+        error = InvalidValueError("", found=describe(above_one), expected="true or false")
+        raise Misfit(error, ("above_one",))
     numbers = {name: as_number(number) for name, number in value.items() if name != "above_one"}
-    check_classes(numbers, "efficiency")  # type: ignore[arg-type]
     for name, number in numbers.items():
+        if name not in LAYER_CLASSES:
+            known = [*LAYER_CLASSES, "above_one"]
+            raise Misfit(unknown_name("class of layers", name, known), (name,))
         share = number if isinstance(number, float) else 0.0
-        if not 0 < share <= (1e6 if value.get("above_one") is True else 1):
-            raise InvalidValueError(
+        if not 0 < share <= (1e6 if above_one else 1):
+            error = InvalidValueError(
                 "",
-                found=f"{name}: {describe(value[name])}",
+                found=describe(value[name]),
                 expected="a share above 0 and at most 1 (more only beside 'above_one: true')",
             )
+            raise Misfit(error, (name,))
     return numbers

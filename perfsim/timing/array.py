@@ -35,6 +35,10 @@ _SYSTOLIC = {
 }
 
 
+# Which layers are packed unless a machine says so.
+_USUAL = {"kernel_row": "narrow", "stride": "narrow", "kernel": "all"}
+
+
 def _grid_steps(shape: Shape, dimension: str, quotient: str) -> str:
     """A quotient, rounded up where the grid does so along this dimension."""
     return f"ceil({quotient})" if dimension in shape.rounded else f"({quotient})"
@@ -54,7 +58,7 @@ def _grid_depth(shape: Shape) -> str:
         "kernel": channels("in_channels * taps"),
         "stride": f"{channels('in_channels * stride * stride')} * {' * '.join(places)}",
     }[shape.packing]
-    if shape.packing == "none" or shape.packing_layers == "all":
+    if shape.packing == "none" or (shape.packing_layers or _USUAL[shape.packing]) == "all":
         return packed
     return f"where(in_channels < array_input_channels, {packed}, {plain})"
 
