@@ -246,6 +246,19 @@ def test_a_stage_never_costs_and_an_array_of_machines_gives_the_same_bits(
     assert array.ddr_bytes[1] == totals[2].ddr_bytes
 
 
+@pytest.mark.parametrize(("operand", "expected"), [("0.25 GB/s", 1024 / 0.25), ("8 GB/s", 2048)])
+def test_only_what_the_stage_reads_takes_its_port(load, machine, operand, expected):
+    """The convolution reads 2048 bytes and writes 1024, the addition reads 1024 more."""
+    layers = f"""
+conv: {{name: o, channels: 4, kernel: 1, bias: false}}
+{A.replace("{", "{inputs: [input], ")}
+conv: {{name: b, channels: 4, kernel: 1, bias: false}}
+add: {{name: sum, inputs: [b, o]}}"""
+    rates = {"read_bandwidth": "1 GB/s", "operand_bandwidth": operand}
+    found = steps(load(net(layers)), machine(output_stage=STAGE, stream=rates))
+    assert found["b"]["stream_s"] == pytest.approx(expected * 1e-9, rel=1e-12)
+
+
 def test_what_stays_is_written_through(load, machine):
     network = load(net(STAGED))
     through = steps(network, machine(write_through=True))
