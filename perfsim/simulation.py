@@ -13,11 +13,10 @@ from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
 from perfsim.placement.placement import PlacementPolicy
-from perfsim.placement.plan import layer_before
 from perfsim.program import Program, lower
 from perfsim.result import Columns, Result
 from perfsim.timing.kernel import LayerTimes, TimingPolicy, layer_times, timing_policy
-from perfsim.timing.work import layer_work
+from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.traffic import Moved, MovedInSizes
 
 if TYPE_CHECKING:
@@ -51,11 +50,14 @@ def simulate(
     places, times = policies_of(machine, placement, timing)
     sram_bytes: Any = machine.sram_bytes
     program = lower(network)
-    work = layer_work(program)
+    stage = output_stage(program, machine.extras.output_stage)
+    work = work_with(program, stage)
     placed = places.place(program, sram_bytes, double_buffered=machine.double_buffered)
-    layers = steady = layer_times(work, Moved(program, placed), machine, times)
+    through = machine.extras.write_through
+    layers = steady = layer_times(work, Moved(program, placed, stage, through), machine, times)
     if placed.kept_bytes.any():
-        steady = layer_times(work, Moved(program, placed, steady=True), machine, times)
+        moved = Moved(program, placed, stage, through, steady=True)
+        steady = layer_times(work, moved, machine, times)
     return Result(program, machine, placed, layers, steady, places, times)
 
 
@@ -87,16 +89,18 @@ def simulate_array(
     """
     places, times = policies_of(machines, placement, timing)
     program: Program = lower(network)
-    work = layer_work(program)
+    stage = output_stage(program, machines.extras.output_stage)
+    work = work_with(program, stage)
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
     doubled = machines.double_buffered
     placed = [places.place(program, int(size), double_buffered=doubled) for size in sizes]
-    traffic = MovedInSizes([Moved(program, each) for each in placed], which)
+    through = machines.extras.write_through
+    traffic = MovedInSizes([Moved(program, each, stage, through) for each in placed], which)
     peaks = np.array([each.sram_used_bytes.max() for each in placed])
     names = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
     sums: dict[str, Any] = dict.fromkeys(names, 0.0) | {"ddr_bytes": 0}
     done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
-    for position, before in enumerate(layer_before(program)):
+    for position, before in enumerate(traffic.before.tolist()):
         layer = layer_times(work, traffic, machines, times, position, done.get(before))
         for name in names:
             sums[name] = sums[name] + layer.steps[name]

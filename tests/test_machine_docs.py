@@ -16,7 +16,12 @@ from perfsim.timing.terms import Shape, shape_of
 MACHINES = (ROOT / "docs/machines.md").read_text()
 BOTH = MACHINES + (ROOT / "docs/model.md").read_text()
 
-STREAMS = (Stream(1.0), Stream(None, 1.0, 1.0), Stream(None, 1.0, 1.0, hidden=False))
+STREAMS = (
+    Stream(1.0),
+    Stream(None, 1.0, 1.0, 1.0),
+    Stream(None, 1.0, 1.0),
+    Stream(None, 1.0, 1.0, hidden=False),
+)
 COSTS = (
     {"layer_cost_s": 1.0},
     {"inference_cost_s": 1.0},
@@ -29,7 +34,9 @@ SHAPES = (
         Shape(array="grid", packing=packing)
         for packing in ("none", "kernel_row", "kernel", "stride")
     ),
+    Shape(array="grid", packing="stride", packing_layers="all"),
     Shape(array="output_stationary"),
+    Shape(apart=True),
     *(
         Shape(array=flow, preload=preload)
         for flow in ("weight_stationary", "input_stationary")

@@ -13,6 +13,7 @@ from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, small_amount, wrapped
 from perfsim.result import ENERGIES, FURTHER
 from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.output_stage import output_stage
 from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def _memory(result: Result, position: int) -> list[Row]:
     rows += _moves(result, position)
     if layer.is_view:
         return rows
+    rows += _on_the_way_out(result, position)
     policy = result.placement_policy
     reasons = policy.explain(result.program, result.placement, position)
     rows += [("memory", f"placement {policy.name}", reason, "", "") for reason in reasons]
@@ -168,11 +170,30 @@ def _moves(result: Result, position: int) -> list[Row]:
         rows.append(("memory", name, named, sizes, sum(size for _, size in moved)))
     if not apart:
         values = " + ".join(str(row[-1]) for row in rows)
-        total_bytes = result.columns["ddr_bytes"][position]
+        total_bytes = sum(row[-1] for row in rows)
         rows.append(
             ("memory", "ddr_bytes", "ddr_read_bytes + ddr_write_bytes", values, total_bytes)
         )
     return rows
+
+
+def _on_the_way_out(result: Result, position: int) -> list[Row]:
+    """With which layer it is timed, or which ones with it, on a machine with an output stage."""
+    stage = output_stage(result.program, result.machine.extras.output_stage)
+    if stage is None:
+        return []
+    head, layers = stage.head.tolist(), result.program.layers
+    if head[position] != position:
+        text = (
+            f"on the way out of '{layers[head[position]].name}', which moves and is timed with it"
+        )
+        return [("memory", "applied", text, "", "")]
+    names = [layers[each].name for each in range(position + 1, len(head)) if head[each] == position]
+    if not names:
+        return []
+    listed = " and ".join(f"'{name}'" for name in names)
+    text = f"on its way out, and timed with it: {listed}; what they are handed does not move"
+    return [("memory", "applied", text, "", "")]
 
 
 def _size(tensor: Tensor) -> str:

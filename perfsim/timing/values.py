@@ -89,7 +89,7 @@ class LayerValues(dict[str, Values]):
         if winograd is None:
             raise KeyError("winograd")
         at = self._position
-        fits = (work.groups[at] == 1) & (work.stride[at] == winograd.stride)
+        fits = (work.depthwise[at] == 0) & (work.stride[at] == winograd.stride)
         return fits & (work.square[at] == winograd.kernel)
 
 
@@ -158,8 +158,8 @@ def machine_values(machine: Machine) -> dict[str, Values]:
         if array.winograd is not None:
             values["winograd_gain"] = array.winograd.gain
     if extras.stream is not None:
-        for name in ("bytes_per_s", "read_bytes_per_s", "write_bytes_per_s"):
-            values[f"stream_{name}"] = getattr(extras.stream, name)
+        for way in ("", "read_", "write_", "operand_"):
+            values[f"stream_{way}bytes_per_s"] = getattr(extras.stream, f"{way}bytes_per_s")
     if extras.weight_memory is not None:
         values["weight_bytes_per_s"] = extras.weight_memory.bytes_per_s
     if extras.energy is not None:
