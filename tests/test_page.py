@@ -14,13 +14,12 @@ from browser import Browser, chromium
 from conftest import MACHINE, TINY
 
 import perfsim
-from perfsim import load_hardware, load_network, report, simulate
+from perfsim import Machine, load_hardware, load_network, report, simulate
 from perfsim.errors import InvalidValueError, OutputError
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_data import page_record
 from perfsim.report.text import duration
 from perfsim.result import parts_of
-from perfsim.timing.kernel import BOUNDS
 
 PARTS = ("ddr_s", "matrix_s", "vector_s")
 HOSTILE = (
@@ -122,9 +121,10 @@ def test_the_graph_has_an_edge_for_each_feature_map_that_is_read(tiny, small):
     assert edges == [[0, 1], [1, 2], [2, 3], [3, 4], [0, 5], [4, 5], [5, 6], [6, 7], [7, 8]]
 
 
-def test_parts_are_the_seconds_that_are_there():
+def test_parts_are_those_that_are_there():
     columns = ["ddr_s", "vector_s", "matrix_s", "compute_s", "layer_s", "overhead_s", "ddr_bytes"]
-    assert parts_of(columns) == [*(f"{bound}_s" for bound in BOUNDS), "overhead_s"]
+    names = ["ddr", "matrix", "vector", "overhead"]
+    assert parts_of(columns) == [(name, f"{name}_s") for name in names]
 
 
 def test_the_page_names_the_assumptions(tiny, small):
@@ -134,7 +134,35 @@ def test_the_page_names_the_assumptions(tiny, small):
     assert told["bandwidth to external memory (DDR)"] == "1 GB/s"
     assert told["timing"].startswith("serial: ")
     assert "layer_s = ddr_s + compute_s" in told["formulas"]
-    assert "calibrated" in told["not modelled"]
+    assert told["calibrated"].startswith("no: ")
+    assert run["policies"] == {"placement": "liveness", "timing": "serial"}
+
+
+def test_a_machine_with_parts_shows_them(perfsim_cli):
+    network, machine = load_network("resnet18"), load_hardware("kv260_dpu")
+    result = simulate(network, machine)
+    data = page_record([[result, simulate(network, load_hardware("1MB_2GBs_2TF"))]])
+    columns = [name for name in result.columns if name.endswith("_s")]
+    assert {name for _, name in data["parts"]} == {*columns} - {"compute_s", "layer_s"}
+    first, second = data["networks"][0]["runs"]
+    told = dict(first["assumptions"])
+    assert told["calibrated"].startswith("yes: ")
+    assert told["array: pixels"] == str(machine.extras.array.pixels)
+    assert "overhead_s" in first["columns"]
+    assert "overhead_s" not in second["columns"]
+    assert any("interval" in sentence for sentence in first["findings"])
+
+
+def test_the_points_of_the_roofline(load):
+    """1,000 inputs, 8,000 outputs and 8,000,000 weights of a byte each, all of which move."""
+    network = load("input: [1000]\nlayers:\n  - fully_connected: {units: 8000, bias: false}\n")
+    machine = Machine("m", 10**8, 1e9, 1e12, 1e9, timing="serial")
+    (run,) = page_record([[simulate(network, machine)]])["networks"][0]["runs"]
+    moved, flop = 1000 + 8000 + 8_000_000, 2 * 8_000_000
+    seconds = moved / 1e9 + flop / 1e12
+    ((layer, intensity, rate),) = run["points"]
+    assert (layer, intensity) == (0, pytest.approx(flop / moved))
+    assert rate == pytest.approx(flop / seconds)
 
 
 def test_a_search_is_not_repeated_for_a_page(tiny, small, monkeypatch):

@@ -17,7 +17,9 @@ def network():
     return load_network("resnet18")
 
 
-@pytest.mark.parametrize("hardware", ["512KB_1GBs_0.5TF", "1MB_1GBs_1TF", "16MB_16GBs_16TF"])
+@pytest.mark.parametrize(
+    "hardware", ["512KB_1GBs_0.5TF", "1MB_1GBs_1TF", "16MB_16GBs_16TF", "kv260_dpu"]
+)
 @pytest.mark.parametrize("timing", ["serial", "overlap"])
 def test_each_gain_is_a_run_of_its_own(network, hardware, timing):
     machine = load_hardware(hardware)

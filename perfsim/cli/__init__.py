@@ -26,7 +26,12 @@ COMMANDS = {
     "report": "one page of a run or a comparison: pictures, tables, formulas, in one HTML file",
     "plan": "addresses for buffers, so that none that live at the same time overlap",
     "export": "a network as an ONNX model with random weights",
+    "measure": "times of a network and its layers on this computer, in ONNX Runtime",
     "validate": "predictions beside measurements: the error of each, their mean, the rank correlation",
+    "calibrate": "fit numbers of a machine to measurements, and write the machine with them",
+    "plot": "a picture of a run: roofline, layers, memory, timeline, or machines against each other",
+    "trace": "a run as a Chrome trace, for Perfetto",
+    "diff": "what changed between two results, layer by layer",
     "models": "the bundled networks; with a name, that one in full",
     "hardware": "the bundled machines; with a name, that one in full",
     "schema": "the JSON schema of the file format of networks or machines",
@@ -35,7 +40,21 @@ COMMANDS = {
 
 # These need numpy, which is loaded first, near the bottom of the call stack: from deep inside nested imports CPython
 # 3.11 maps and unmaps a chunk of its frame stack at every call, and numpy takes 30 ms more to load.
-_NUMERIC = ("run", "compare", "explain", "memory", "report", "plan", "export", "validate")
+_NUMERIC = (
+    "run",
+    "compare",
+    "explain",
+    "memory",
+    "report",
+    "plan",
+    "export",
+    "measure",
+    "validate",
+    "calibrate",
+    "plot",
+    "trace",
+    "diff",
+)
 
 DONE, LIMIT_BROKEN, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 

@@ -30,11 +30,11 @@ def result_html(
     unpriced: str,
     totals: dict[str, Any],
     columns: dict[str, list[Any]],
-    parts: Sequence[str],
+    parts: Sequence[tuple[str, str]],
 ) -> str:
     """A run as HTML.
 
-    unpriced: as of `Program`, said first. totals, columns: as of `Result`. parts: the columns of seconds that the chart
+    unpriced: as of `Program`, said first. totals, columns: as of `Result`. parts: (part, column) of what the chart
     stacks.
     """
     facts = (
@@ -49,14 +49,13 @@ def result_html(
     )
 
 
-def _chart(columns: dict[str, list[Any]], parts: Sequence[str]) -> str:
+def _chart(columns: dict[str, list[Any]], parts: Sequence[tuple[str, str]]) -> str:
     """A bar for each block: how long each part is busy with its layers."""
     blocks = blocks_of(columns["name"])
-    busy = [[sum(columns[part][block.first : block.end]) for part in parts] for block in blocks]
+    busy = [[sum(columns[name][block.first : block.end]) for _, name in parts] for block in blocks]
     longest = max(map(sum, busy), default=0.0)
     legend = " ".join(
-        f'<span style="color:{_colour(at)}">■</span> {escape(part.removesuffix("_s"))}'
-        for at, part in enumerate(parts)
+        f'<span style="color:{_colour(at)}">■</span> {part}' for at, (part, _) in enumerate(parts)
     )
     rows = []
     for block, seconds in zip(blocks, busy, strict=True):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from perfsim import __version__
 from perfsim.errors import InputError
+from perfsim.hardware.machine import NUMBERS
 from perfsim.placement.memory_levels import spilled
 from perfsim.placement.memory_map import MemoryMap, memory_map
 from perfsim.placement.remembered import Remembered
 from perfsim.report.explain import explain_rows
+from perfsim.report.figures.roofline import roofline_points
+from perfsim.report.machine import machine_record
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_words import (
     assumptions,
@@ -20,11 +24,11 @@ from perfsim.report.page_words import (
     network_text,
     number_label,
 )
-from perfsim.report.run import machine_record, policies
+from perfsim.report.run import policies
 from perfsim.result import counts_table, parts_of
 from perfsim.sensitivity import Gain, gains
 from perfsim.simulation import speedup
-from perfsim.timing.kernel import BOUNDS, FLOP_PER_MAC
+from perfsim.timing.kernel import BOUNDS
 
 if TYPE_CHECKING:
     from perfsim.placement.placement import PlacementPolicy
@@ -44,9 +48,8 @@ def page_record(runs: Sequence[Sequence[Result]], settings: Sequence[str] = ()) 
     return {
         "perfsim": __version__,
         "settings": list(settings),
-        "flop_per_mac": FLOP_PER_MAC,
         "bounds": list(BOUNDS),
-        "parts": parts_of(names),
+        "parts": [list(part) for part in parts_of(names)],
         "labels": {name: column_label(name) for name in names},
         "columns": names,
         "networks": [_network_record(results, steps, maps) for results in runs],
@@ -97,6 +100,7 @@ def _run_record(
         "speedup": speedup(base.totals.total_s, result.totals.total_s),
         "columns": {name: each for name, each in result.columns.items() if name not in common},
         "by_bound": shares,
+        "points": _points(result),
         "gains": [_gain_record(gain) for gain in gained],
         "findings": findings(result, shares, gained),
         "memory": maps.record(result),
@@ -104,14 +108,24 @@ def _run_record(
     }
 
 
+def _points(result: Result) -> list[list[float | None]]:
+    """[layer, FLOP per byte, FLOP/s] of every layer of the roofline; null per byte where nothing moves."""
+    points = roofline_points(result)
+    finite = [each if each < math.inf else None for each in points.flop_per_byte.tolist()]
+    return [
+        list(each)
+        for each in zip(points.layer.tolist(), finite, points.flops.tolist(), strict=True)
+    ]
+
+
 def gains_of(result: Result) -> tuple[Gain, ...]:
     """What each number of the machine would gain; all but the memory's where a placement takes a search of seconds."""
-    numbers = machine_record(result.machine)
+    numbers = list(NUMBERS)
     if result.placement_policy.searches:
-        del numbers["sram_bytes"]
+        numbers.remove("sram_bytes")
     policy = _policy(result)
     timing = result.timing_policy.name
-    return gains(result.program, result.machine, policy, timing, numbers=list(numbers))
+    return gains(result.program, result.machine, policy, timing, numbers=numbers)
 
 
 def _gain_record(gain: Gain) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from perfsim.report.run import order_text, search_text, widths_text
+from perfsim.confidence import confidence_of
+from perfsim.report.machine import machine_record
+from perfsim.report.run import interval_text, order_text, search_text, widths_text
 from perfsim.report.text import amount, count, duration
+from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsim.hardware.parts import Calibration
     from perfsim.result import Result
     from perfsim.sensitivity import Gain
 
@@ -21,14 +24,10 @@ _NUMBERS = {
     "vector_flops": "vector unit, peak",
 }
 _UNITS = (
-    ("_bytes_per_s", "B/s"),
-    ("_bytes", "B"),
-    ("_flops", "FLOPS"),
-    ("_hz", "Hz"),
-    ("_j", "J"),
-    ("_w", "W"),
+    ("bytes_per_s", "B/s"),
+    ("bytes", "B"),
+    ("flops", "FLOPS"),
 )
-_TEXTS = ("name", "places", "description", "placement", "timing")  # fields that are said otherwise
 _LABELS = {
     "layer": "#",
     "name": "layer",
@@ -40,6 +39,8 @@ _LABELS = {
     "layer_s": "time",
     "sram_used_bytes": "SRAM in use",
     "ddr_bytes": "DDR",
+    "weight_memory_bytes": "weight memory",
+    "energy_j": "energy",
     "input_bytes": "input",
     "output_bytes": "output",
     "weight_bytes": "weights",
@@ -48,11 +49,9 @@ _BOUNDS = {"ddr": "DDR", "matrix": "the matrix unit", "vector": "the vector unit
 _ABBREVIATIONS = {"ddr": "DDR", "sram": "SRAM", "macs": "MACs"}
 _SHOWN_SHARE = 0.0005  # below that a gain is said to be nothing
 
-# What no run of perfsim takes into account: docs/model.md, section 6.
-NOT_MODELLED = (
-    "The rates are taken as the machine states them. Nothing here is calibrated against measurements: no "
-    "efficiency below the peak, no latency of external memory, no cost per layer but those listed. Use the numbers "
-    "to compare, not to promise a latency."
+NOT_CALIBRATED = (
+    "no: the numbers are taken as the machine's file states them, and nothing was fitted to measurements. Use them to "
+    "compare, not to promise a latency"
 )
 
 
@@ -66,24 +65,27 @@ def column_label(name: str) -> str:
     if name in _LABELS:
         return _LABELS[name]
     stem, time = name.removesuffix("_bytes"), ""
-    if name.endswith("_s"):
-        stem, time = name.removesuffix("_s"), " time"
+    for suffix, what in (("_s", " time"), ("_j", " energy")):
+        if name.endswith(suffix):
+            stem, time = name.removesuffix(suffix), what
     return " ".join(_ABBREVIATIONS.get(word, word) for word in stem.split("_")) + time
 
 
 def number_label(name: str) -> str:
-    """A number of a machine in words."""
-    return _NUMBERS.get(name, name.replace("_", " "))
+    """A number of a machine in words; those of its parts by their paths, ``stream: bytes per s``."""
+    return _NUMBERS.get(name, name.replace(".", ": ").replace("_", " "))
 
 
 def number_text(name: str, value: Any) -> str:
-    """The value of a machine's field with the unit that its name says, and exactly where that is rounded."""
+    """The value of a machine's number with the unit that its name says, and exactly where that is rounded."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
     if name.endswith("_s") and not name.endswith("_per_s"):
         return duration(value)
+    if name.endswith(("_j", "_w")):
+        return f"{value:.4g} {name[-1].upper()}"
     unit = next((unit for suffix, unit in _UNITS if name.endswith(suffix)), "")
     shown = amount(value, unit)
     exactly = f"{value:,.0f} {unit}" if value == int(value) else f"{value!r} {unit}"
@@ -104,23 +106,30 @@ def network_text(result: Result) -> str:
 def assumptions(result: Result) -> list[list[str]]:
     """[what, how it was taken] of a run: every number of the machine, the policies, what is left out."""
     machine = result.machine
-    rows = []
-    for each in fields(machine):
-        value = getattr(machine, each.name)
-        if each.name not in _TEXTS and value not in (None, ()):
-            rows.append([number_label(each.name), number_text(each.name, value)])
+    said = machine_record(machine) | {"double_buffered": machine.double_buffered}
+    rows = [[number_label(name), number_text(name, value)] for name, value in said.items()]
+    if machine.extras.output_stage:
+        rows.append(["output stage", ", ".join(machine.extras.output_stage)])
     placement, timing = result.placement_policy, result.timing_policy
-    formulas = "; ".join(f"{formula.symbol} = {formula.text}" for formula in timing.formulas)
+    used = timing.formulas(shape_of(machine))
+    formulas = "; ".join(f"{formula.symbol} = {formula.text}" for formula in used)
     found = search_text(result.placement).removeprefix("; ")
     rows += [
         ["placement", f"{placement.name}: {placement.rule}" + (f" ({found})" if found else "")],
         ["timing", f"{timing.name}: {timing.rule}"],
         ["formulas", formulas],
-        ["not modelled", NOT_MODELLED],
+        ["calibrated", _calibrated(machine.extras.calibration)],
     ]
     if machine.description:
         rows.insert(0, ["description", isolated(machine.description)])
     return rows
+
+
+def _calibrated(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return NOT_CALIBRATED
+    fitted = ", ".join(calibration.fitted)
+    return f"yes: {fitted or 'nothing'} fitted to {isolated(calibration.source)}"
 
 
 def findings(
@@ -132,6 +141,7 @@ def findings(
     """
     return [
         *_bounds(result, by_bound),
+        *_confidence(result),
         *_slowest(result),
         *_memory(result),
         *_help(result, gained),
@@ -157,6 +167,17 @@ def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
             f"{duration(totals.steady_s)}, with {amount(totals.steady_ddr_bytes, 'B')} over DDR."
         )
     return sentences
+
+
+def _confidence(result: Result) -> list[str]:
+    """How sure the time is, where the machine is calibrated, and what may make it wrong."""
+    confidence = confidence_of(result)
+    sentences = list(confidence.notes)
+    if confidence.interval is not None:
+        interval = confidence.interval
+        level = f"{interval.level:.0%} interval: {interval_text(interval)}"
+        sentences.insert(0, f"{level}, from the {interval.basis}")
+    return [f"{each[0].upper()}{each[1:]}." for each in sentences]
 
 
 def _slowest(result: Result) -> list[str]:

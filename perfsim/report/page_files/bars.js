@@ -54,7 +54,7 @@ function addBars() {
         Math.max(
           sumOf(column(run, "layer_s"), from, to),
           data.parts.reduce(
-            (sum, part) => sum + (run.columns[part] ? sumOf(run.columns[part], from, to) : 0),
+            (sum, [, seconds]) => sum + (run.columns[seconds] ? sumOf(run.columns[seconds], from, to) : 0),
             0,
           ),
         ),
@@ -90,8 +90,8 @@ function addBars() {
       const gap = right - left > 6 ? 1 : 0;
       const bar = svg("g", { "data-layer": from, "data-layers": to - from });
       let below = 0;
-      for (const part of data.parts) {
-        const value = run.columns[part] ? sumOf(run.columns[part], from, to) : 0;
+      for (const [part, seconds] of data.parts) {
+        const value = run.columns[seconds] ? sumOf(run.columns[seconds], from, to) : 0;
         if (!value) continue;
         bar.append(
           svg("rect", {
@@ -131,7 +131,7 @@ function addBars() {
   }
 
   byId("time-legend").replaceChildren(
-    ...data.parts.map((part) => legendEntry(`${partLabel(part)} busy`, partClass(part))),
+    ...data.parts.map(([part]) => legendEntry(`${partLabel(part)} busy`, partClass(part))),
     legendEntry("adds to the total", "tick"),
   );
   byId("same-scale").addEventListener("change", redraw);

@@ -2,25 +2,15 @@
 
 const MANY_POINTS = 1000; // above that, points of one place are one mark
 
-// The layers of a run as points of its two units; layers without operations have none.
+// The points of the layers that are shown, by unit; how many stand at infinity, and how many layers have none.
 function pointsOf(run) {
-  const found = { matrix: [], vector: [], endless: 0, idle: 0 };
-  const seconds = column(run, "layer_s");
-  for (let layer = state.first; layer < state.end; layer += 1) {
-    const macs = column(run, "macs")[layer];
-    const unit = macs ? "matrix" : "vector";
-    const operations = macs ? data.flop_per_mac * macs : column(run, "vector_ops")[layer];
-    const bytes = column(run, "ddr_bytes")[layer];
-    if (!operations || !seconds[layer]) found.idle += 1;
-    else {
-      if (!bytes) found.endless += 1;
-      found[unit].push({
-        layer,
-        x: bytes ? operations / bytes : Infinity,
-        y: operations / seconds[layer],
-        time: seconds[layer],
-      });
-    }
+  const found = { matrix: [], vector: [], endless: 0, idle: state.end - state.first };
+  for (const [layer, x, y] of run.points) {
+    if (layer < state.first || layer >= state.end) continue;
+    const unit = column(run, "macs")[layer] ? "matrix" : "vector";
+    found[unit].push({ layer, x: x ?? Infinity, y, time: column(run, "layer_s")[layer] });
+    found.endless += x === null ? 1 : 0;
+    found.idle -= 1;
   }
   return found;
 }

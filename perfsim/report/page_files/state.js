@@ -14,11 +14,9 @@ const state = {
   chosen: 0, // the layer that is explained
 };
 
-// Parts of a machine and what bounds: one colour each, in the order of the data.
-const stem = (name) => name.replace(/_s$/, "").replace(/s$/, "");
-const PARTS = [...new Set([...data.bounds, ...data.parts].map(stem))];
-const partClass = (name) => `part-${Math.max(0, PARTS.indexOf(stem(name))) % 8}`;
-const partLabel = (name) => (stem(name) === "ddr" ? "DDR" : name.replace(/_s$/, ""));
+// Parts of a machine, each of which can bound a layer: one colour each, in the order of the data.
+const partClass = (part) => `part-${data.bounds.indexOf(part) % 8}`;
+const partLabel = (part) => (part === "ddr" ? "DDR" : part);
 
 // A column of the network's layers, on one of its machines where it depends on that.
 const column = (run, name) => run.columns[name] ?? state.network.common[name];

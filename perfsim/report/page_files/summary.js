@@ -5,11 +5,19 @@ const TOTALS = [
   ["speed-up", (run) => (run.speedup === null ? "–" : `${digits(run.speedup)}×`)],
   ["mostly bound by", (run) => partLabel(run.totals.bound), "text"],
   ["over DDR", (run) => amount(run.totals.ddr_bytes, "B")],
-  ["DDR busy", (run) => duration(run.totals.ddr_s)],
-  ["compute busy", (run) => duration(run.totals.compute_s)],
+  ...data.parts.map(([part, seconds]) => [
+    `${partLabel(part)} busy`,
+    (run) => optional(run, seconds, duration),
+  ]),
   ["SRAM peak", (run) => amount(run.totals.peak_sram_bytes, "B")],
   ["further inferences", (run) => duration(run.totals.steady_s)],
+  ["energy", (run) => optional(run, "energy_j", (joules) => small(joules, "J"))],
 ];
+
+// What a machine does not state has no total.
+function optional(run, total, text) {
+  return total in run.totals ? text(run.totals[total]) : "";
+}
 
 function showTotals() {
   const body = byId("totals-body");
@@ -44,7 +52,9 @@ function showTotals() {
 
 function totalsTable(network) {
   const differ = network.runs.some((run) => run.totals.steady_s !== run.totals.total_s);
-  const columns = TOTALS.filter(([head]) => head !== "further inferences" || differ);
+  const columns = TOTALS.filter(
+    ([head, text]) => (head !== "further inferences" || differ) && network.runs.some((run) => text(run)),
+  );
   const head = html("tr", {}, html("th", { scope: "col", class: "text" }, "machine"));
   for (const [text, , look] of columns) head.append(html("th", { scope: "col", class: look }, text));
   const rows = network.runs.map((run) => {
