@@ -16,10 +16,12 @@ from conftest import MACHINE, TINY
 import perfsim
 from perfsim import Machine, load_hardware, load_network, report, simulate
 from perfsim.errors import InvalidValueError, OutputError
+from perfsim.report import page_words
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_data import page_record
 from perfsim.report.text import duration
 from perfsim.result import parts_of
+from perfsim.timing.kernel import BOUNDS
 
 PARTS = ("ddr_s", "matrix_s", "vector_s")
 HOSTILE = (
@@ -125,6 +127,10 @@ def test_parts_are_those_that_are_there():
     columns = ["ddr_s", "vector_s", "matrix_s", "compute_s", "layer_s", "overhead_s", "ddr_bytes"]
     names = ["ddr", "matrix", "vector", "overhead"]
     assert parts_of(columns) == [(name, f"{name}_s") for name in names]
+
+
+def test_every_bound_has_words():
+    assert set(page_words._BOUNDS) == set(BOUNDS)
 
 
 def test_the_page_names_the_assumptions(tiny, small):
@@ -444,6 +450,9 @@ def test_a_click_keeps_a_layer_marked_and_explains_it(browser, compared):
     browser.hover("#readout-link")
     browser.click()
     assert browser.run("location.hash") == "#layer"
+    last = browser.run("[...document.querySelectorAll('#layer-body dd')].at(-2).textContent")
+    layer_s = results[1].columns["layer_s"][4]
+    assert f" s ({duration(layer_s)})" in last
     browser.hover("svg[data-picture=graph] g[data-layer='4']")
     browser.click()
     browser.hover("h1")

@@ -45,7 +45,14 @@ _LABELS = {
     "output_bytes": "output",
     "weight_bytes": "weights",
 }
-_BOUNDS = {"ddr": "DDR", "matrix": "the matrix unit", "vector": "the vector unit"}
+_BOUNDS = {
+    "ddr": "DDR",
+    "matrix": "the matrix unit",
+    "vector": "the vector unit",
+    "stream": "the stream to and from the units",
+    "weights": "the weights' own memory",
+    "overhead": "fixed costs",
+}
 _ABBREVIATIONS = {"ddr": "DDR", "sram": "SRAM", "macs": "MACs"}
 _SHOWN_SHARE = 0.0005  # below that a gain is said to be nothing
 
@@ -150,16 +157,15 @@ def findings(
 
 def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
     total_s = result.totals.total_s
-    layers = len(result.program.layers)
     if not total_s:
         return ["No layer takes any time."]
     parts = [
-        f"{_BOUNDS.get(entry['bound'], entry['bound'])} bounds {entry['layers']:,} of {layers:,} layers, which take "
-        f"{entry['layer_s'] / total_s:.1%} of the time"
+        f"{entry['layer_s'] / total_s:.1%} of it in {entry['layers']:,} layer{'s'[: entry['layers'] != 1]} bound by "
+        f"{_BOUNDS[entry['bound']]}"
         for entry in by_bound
         if entry["layer_s"]
     ]
-    sentences = [f"One inference takes {duration(total_s)}: {'; '.join(parts)}."]
+    sentences = [f"One inference takes {duration(total_s)}: {', '.join(parts)}."]
     totals = result.totals
     if totals.steady_ddr_bytes < totals.ddr_bytes:
         sentences.append(

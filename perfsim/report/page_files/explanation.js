@@ -4,9 +4,11 @@
 function stepText(step) {
   const [about, quantity, formula, values] = step.slice(0, 4).map((index) => data.texts[index]);
   const result = step[4];
+  const unit = { _s: "s", _j: "J" }[quantity.slice(-2)];
   let shown = result;
   if (typeof result === "number") {
-    shown = quantity.endsWith("_s") ? `${result} s${result ? ` (${duration(result)})` : ""}` : whole(result);
+    shown = Number.isInteger(result) ? whole(result) : String(result);
+    if (unit) shown = `${result} ${unit}${result ? ` (${small(result, unit)})` : ""}`;
   }
   return { about, quantity, parts: [formula, values].filter((part) => part && part !== String(result)), shown };
 }
