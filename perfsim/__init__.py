@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfsim.accuracy import Accuracy, Validation, validate
+    from perfsim.calibration import CalibrationResult, calibrate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         CountError,
@@ -65,6 +66,7 @@ _HOMES = {
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
     "validate": "perfsim.accuracy",
+    "calibrate": "perfsim.calibration",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
@@ -91,6 +93,7 @@ _HOMES = {
     "AddressPlan": "perfsim.placement.addresses",
     "Validation": "perfsim.accuracy",
     "Accuracy": "perfsim.accuracy",
+    "CalibrationResult": "perfsim.calibration",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -117,6 +120,7 @@ __all__ = [
     "validate",
     "measure",
     "measure_host",
+    "calibrate",
     "plan_addresses",
     "make_buffers",
     "write",
@@ -141,6 +145,7 @@ __all__ = [
     "AddressPlan",
     "Validation",
     "Accuracy",
+    "CalibrationResult",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -71,8 +71,9 @@ class Rows:
 
     def predicted_s(self, machine: Machine) -> Floats:
         """The steady times [s] of the rows on `machine`, shape (rows,); raises InputError as `simulate` does."""
-        bare = replace(machine, extras=replace(machine.extras, energy=None))
-        times = layer_times(self._work, self._traffic_of(machine), bare, self._timing)
+        if machine.extras.energy is not None:  # no time depends on it
+            machine = replace(machine, extras=replace(machine.extras, energy=None))
+        times = layer_times(self._work, self._traffic_of(machine), machine, self._timing)
         layer_s = np.broadcast_to(times.layer_s, self._starts[-1:])
         totals = np.add.reduceat(layer_s, self._starts[:-1])
         found: Floats = np.where(self._layers >= 0, layer_s[self._layers], totals[self._runs])

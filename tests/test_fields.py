@@ -32,7 +32,8 @@ efficiency: {conv: 0.9}
 stream: {bandwidth: 40 GB/s}
 weight_memory: {bandwidth: 400 MB/s}
 compression: {weight: {depthwise: 2.0}}
-energy: {mac: {"8": 0.2 pJ, "16": 0.5 pJ}, vector_op: 1 pJ, sram_byte: 2 pJ, ddr_byte: 50 pJ}
+energy: {mac: {"8": 0.2 pJ, "16": 0.5 pJ}, vector_op: 1 pJ, sram_byte: 2 pJ, ddr_byte: 50 pJ,
+  weight_byte: 9 pJ}
 """
 ROW = """\
 name: rows
