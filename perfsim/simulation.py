@@ -97,7 +97,7 @@ def simulate_array(
     sums: dict[str, Any] = dict.fromkeys(names, 0.0) | {"ddr_bytes": 0}
     done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
     for position, before in enumerate(layer_before(program)):
-        layer = layer_times(work, traffic, machines, times, position, done.get(before))
+        layer = layer_times(work, traffic, machines, times, position, done.get(before), lean=True)
         for name in names:
             sums[name] = sums[name] + layer.steps[name]
         if work.counted[position]:

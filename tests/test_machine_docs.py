@@ -100,7 +100,8 @@ def test_parts_together_combine_the_texts_of_each():
         "2 * matrix_cycles * array_macs / (matrix_flops * efficiency * matrix_speed)"
     )
     assert overlap["matrix_cycles"] == (
-        "where(macs > 0, where(depthwise, depthwise_cycles, winograd_cycles), 0)"
+        "where(macs > 0, where(depthwise, depthwise_cycles, "
+        "where(winograd, winograd_cycles, array_cycles)), 0)"
     )
     assert overlap["ddr_s"] == (
         "ceil(ddr_bytes / ddr_burst_bytes) * ddr_burst_bytes / (ddr_bytes_per_s * ddr_efficiency)"

@@ -12,7 +12,7 @@ from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, small_amount, wrapped
 from perfsim.result import ENERGIES, FURTHER
-from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.formula import FUNCTIONS, GLOBALS
 from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class _OneLayer(dict[str, Any]):
         self._at = at
 
     def __missing__(self, name: str) -> Any:
-        if name in FUNCTIONS:
+        if name in GLOBALS:
             raise KeyError(name)  # it is looked up behind the values
         return self._at(name)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsim.errors import InvalidValueError
 from perfsim.hardware.parts import LAYER_CLASSES
-from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.formula import GLOBALS
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -42,7 +42,7 @@ class LayerValues(dict[str, Values]):
         self._position = position
 
     def __missing__(self, name: str) -> Values:
-        if name in FUNCTIONS:
+        if name in GLOBALS:
             raise KeyError(name)  # it is looked up behind the values
         value = self[name] = self._find(name)
         return value
