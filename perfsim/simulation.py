@@ -118,7 +118,7 @@ def simulate_array(
 
 
 # The machines of one pass of the kernel: so many that its arrays stay in a processor's cache.
-_BLOCK = 4096
+_BLOCK = 8192
 _SUMS = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
 
 

@@ -11,7 +11,8 @@ from perfsim.program import Kind, position_of
 from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, small_amount, wrapped
-from perfsim.result import ENERGIES, FURTHER
+from perfsim.result import FURTHER
+from perfsim.timing.energy import ENERGIES
 from perfsim.timing.formula import FUNCTIONS, GLOBALS
 from perfsim.timing.terms import shape_of
 

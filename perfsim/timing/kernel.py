@@ -14,7 +14,7 @@ unit; docs/model.md derives them from the published tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from perfsim.errors import unknown_name
 from perfsim.timing.array import matrix_formulas
-from perfsim.timing.energy import energy_formulas
+from perfsim.timing.energy import ENERGIES, energy_formulas
 from perfsim.timing.formula import Formula
 from perfsim.timing.pipelined import PIPELINED, pipelined_formulas
 from perfsim.timing.terms import Shape, shape_of, traffic_formulas
@@ -189,13 +189,10 @@ def layer_times(
     shape = shape_of(machine)
     values = LayerValues(work, traffic, machine, position)
     carried = f"before_{policy.carried}"
-    for formula in policy.formulas(replace(shape, energy=()) if lean else shape):
-        if (
-            lean
-            and formula.only
-            and np.ndim(values[formula.only]) == 0
-            and not values[formula.only]
-        ):
+    for formula in policy.formulas(shape):
+        if lean and formula.symbol in ENERGIES:
+            continue
+        if lean and formula.only and not np.any(values[formula.only]):
             values[formula.symbol] = 0.0
             continue
         if policy.carried and carried in formula.names:
