@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from perfsim.hardware.parts import ROUNDED, Grid, RowStationary, Systolic
+from perfsim.per_object import per_object
 from perfsim.timing.formula import Formula
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Shape:
     energy: tuple[str, ...] = ()
 
 
+@per_object
 def shape_of(machine: Machine) -> Shape:
     """The shape of a machine."""
     extras = machine.extras
