@@ -14,7 +14,9 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from conftest import MACHINE, TINY
+from conftest import MACHINE, ROOT, TINY
+from pictures import PICTURES as COMMITTED
+from pictures import draw_pictures
 
 from perfsim import load_hardware, load_network, plot, simulate
 from perfsim.errors import InvalidValueError, UnknownNameError
@@ -350,6 +352,23 @@ def test_no_text_lies_over_another_or_outside_the_picture(
         across = min(a.x1, b.x1) - max(a.x0, b.x0)
         along = min(a.y1, b.y1) - max(a.y0, b.y0)
         assert across <= 1 or along <= 1, (one, other)
+
+
+@drawn
+def test_the_committed_pictures_are_fresh(tmp_path):
+    """Their texts and how many marks they have: another version of matplotlib may shift them by a hair."""
+    draw_pictures(tmp_path)
+    folder = ROOT / "reports" / "pictures"
+    assert {path.name for path in folder.iterdir()} == set(COMMITTED)
+    for name in COMMITTED:
+        fresh, committed = (ET.parse(each / name).getroot() for each in (tmp_path, folder))
+        assert texts(fresh) == texts(committed), name
+        for each in fresh.iter(f"{SVG}g"):
+            if " " in (each.get("id") or ""):  # ours
+                shape = each.get("id")
+                assert marks(fresh, shape) == marks(committed, shape), (name, shape)
+                assert boxes(fresh, shape) == pytest.approx(boxes(committed, shape), abs=2), name
+        assert (folder / name).stat().st_size < 100_000
 
 
 @drawn
