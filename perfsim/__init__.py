@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from perfsim.frontends.torch_reader import from_torch
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.profile import load_hardware
+    from perfsim.host.measuring import measure
+    from perfsim.host.probing import measure_host
     from perfsim.network.graph import Network
     from perfsim.placement.address_buffers import Buffers, make_buffers
     from perfsim.placement.addresses import AddressPlan, plan_addresses
@@ -75,6 +77,8 @@ _HOMES = {
     "bundled_networks": "perfsim.catalog",
     "bundled_machines": "perfsim.catalog",
     "lower": "perfsim.program",
+    "measure": "perfsim.host.measuring",
+    "measure_host": "perfsim.host.probing",
     "order_for_memory": "perfsim.placement.order",
     "Network": "perfsim.network.graph",
     "Machine": "perfsim.hardware.machine",
@@ -111,6 +115,8 @@ __all__ = [
     "explain",
     "export_onnx",
     "validate",
+    "measure",
+    "measure_host",
     "plan_addresses",
     "make_buffers",
     "write",

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[Any]]
 
+_SUMMED = ("weight_s", "stream_s", "overhead_s")
+ENERGIES = ("matrix_j", "vector_j", "sram_j", "ddr_j", "weight_j", "static_j", "energy_j")
+# The columns behind all others, of machines that state what they need.
+FURTHER = ("matrix_cycles", "weight_memory_bytes", *_SUMMED, *ENERGIES)
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -33,6 +38,9 @@ class Totals:
         bound: what limits the layers that take most of the time.
         steady_ddr_bytes, steady_s: data movement and time [s] of every further inference, which finds pinned weights
             in place.
+        weight_s, stream_s, overhead_s: the time [s] of what else the machine states: the weights' own memory, the
+            stream between on-chip memory and the units, fixed costs; None where it states none.
+        energy_j, energy_delay_js: energy [J], and its product with the time [J s]; None where no energies are stated.
     """
 
     macs: int
@@ -50,6 +58,11 @@ class Totals:
     bound: str
     steady_ddr_bytes: int
     steady_s: float
+    weight_s: float | None = None
+    stream_s: float | None = None
+    overhead_s: float | None = None
+    energy_j: float | None = None
+    energy_delay_js: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +90,7 @@ class Result:
         columns: Columns = counts_table(self.program)
         fused = columns.pop("fused")
         columns |= self._locations()
-        read, written = placement.ddr_read_bytes, placement.ddr_write_bytes
+        read, written = self._moved
         columns["sram_used_bytes"] = placement.sram_used_bytes.tolist()
         columns["ddr_read_bytes"] = read.tolist()
         columns["ddr_write_bytes"] = written.tolist()
@@ -86,7 +99,18 @@ class Result:
             columns[name] = getattr(times, name).tolist()
         columns["bound"] = [BOUNDS[code] for code in times.bound.tolist()]
         columns["fused"] = fused
+        for name in FURTHER:
+            if name in times.steps:
+                columns[name] = _spread(times.steps[name], len(fused))
         return columns
+
+    @property
+    def _moved(self) -> tuple[Any, Any]:
+        """Bytes from and to external memory per layer; the machine's, where it compresses or has a weight memory."""
+        steps, placement = self.times.steps, self.placement
+        if "ddr_read_bytes" not in steps:
+            return placement.ddr_read_bytes, placement.ddr_write_bytes
+        return tuple(steps[name].astype("int64") for name in ("ddr_read_bytes", "ddr_write_bytes"))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -99,10 +123,10 @@ class Result:
     def totals(self) -> Totals:
         """The sums over the layers, each added in execution order."""
         placement, times = self.placement, self.times
-        read, written = (
-            int(placement.ddr_read_bytes.sum()),
-            int(placement.ddr_write_bytes.sum()),
-        )
+        read, written = (int(each.sum()) for each in self._moved)
+        sums = {name: self._sum(name) for name in (*_SUMMED, "energy_j")}
+        total_s = float(fold(times.layer_s))
+        energy_j = sums["energy_j"]
         by_bound = [0.0] * len(BOUNDS)
         for code, layer_s in zip(times.bound.tolist(), times.layer_s.tolist(), strict=True):
             by_bound[code] += layer_s
@@ -118,16 +142,22 @@ class Result:
             matrix_s=float(fold(times.matrix_s)),
             vector_s=float(fold(times.vector_s)),
             compute_s=float(fold(times.compute_s)),
-            total_s=float(fold(times.layer_s)),
+            total_s=total_s,
             peak_sram_bytes=int(placement.sram_used_bytes.max()),
             bound=BOUNDS[by_bound.index(max(by_bound))],
-            steady_ddr_bytes=read + written - int(placement.kept_bytes.sum()),
+            steady_ddr_bytes=int(self.steady_times.steps["ddr_bytes"].sum()),
             steady_s=float(fold(self.steady_times.layer_s)),
+            **sums,
+            energy_delay_js=None if energy_j is None else energy_j * total_s,
         )
 
+    def _sum(self, name: str) -> float | None:
+        """The sum of a further column; None where there is none."""
+        return float(fold(self.columns[name])) if name in self.columns else None
+
     def totals_record(self) -> dict[str, Any]:
-        """The totals as a dictionary, in order."""
-        return asdict(self.totals)
+        """The totals as a dictionary, in order; what the machine does not state is left out."""
+        return {name: value for name, value in asdict(self.totals).items() if value is not None}
 
     def _locations(self) -> Columns:
         """The columns that say where each layer's tensors lie."""
@@ -153,6 +183,14 @@ class Result:
                     places.append(place)
                 columns[name].append(";".join(places))
         return columns
+
+
+def _spread(values: Any, layers: int) -> list[Any]:
+    """A column of values, one number standing for all layers."""
+    import numpy as np
+
+    column: list[Any] = np.broadcast_to(values, layers).tolist()
+    return column
 
 
 def counts_table(program: Program) -> Columns:

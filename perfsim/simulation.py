@@ -12,10 +12,13 @@ from perfsim.errors import InvalidValueError, UnknownNameError, describe
 from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
-from perfsim.placement.placement import PlacementPolicy, touches_of
+from perfsim.placement.placement import PlacementPolicy
+from perfsim.placement.plan import layer_before
 from perfsim.program import Program, lower
 from perfsim.result import Columns, Result
-from perfsim.timing.kernel import TimingPolicy, layer_times, timing_policy
+from perfsim.timing.kernel import LayerTimes, TimingPolicy, layer_times, timing_policy
+from perfsim.timing.work import layer_work
+from perfsim.traffic import Moved, MovedInSizes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +51,11 @@ def simulate(
     places, times = policies_of(machine, placement, timing)
     sram_bytes: Any = machine.sram_bytes
     program = lower(network)
-    touches = touches_of(program)
+    work = layer_work(program)
     placed = places.place(program, sram_bytes, double_buffered=machine.double_buffered)
-    ddr_bytes = placed.ddr_read_bytes + placed.ddr_write_bytes
-    layers = steady = layer_times(ddr_bytes, touches.macs, touches.vector_ops, machine, times)
+    layers = steady = layer_times(work, Moved(program, placed), machine, times)
     if placed.kept_bytes.any():
-        steady_bytes = ddr_bytes - placed.kept_bytes
-        steady = layer_times(steady_bytes, touches.macs, touches.vector_ops, machine, times)
+        steady = layer_times(work, Moved(program, placed, steady=True), machine, times)
     return Result(program, machine, placed, layers, steady, places, times)
 
 
@@ -86,28 +87,25 @@ def simulate_array(
     """
     places, times = policies_of(machines, placement, timing)
     program: Program = lower(network)
-    touches = touches_of(program)
+    work = layer_work(program)
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
     doubled = machines.double_buffered
     placed = [places.place(program, int(size), double_buffered=doubled) for size in sizes]
-    moved = np.stack([each.ddr_read_bytes + each.ddr_write_bytes for each in placed], axis=1)
+    traffic = MovedInSizes([Moved(program, each) for each in placed], which)
     peaks = np.array([each.sram_used_bytes.max() for each in placed])
-    names = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
-    sums: dict[str, Any] = dict.fromkeys(names, 0.0)
-    for position in range(touches.layers):
-        layer = layer_times(
-            moved[position][which],
-            touches.macs[position],
-            touches.vector_ops[position],
-            machines,
-            times,
-        )
+    names = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+    sums: dict[str, Any] = dict.fromkeys(names, 0.0) | {"ddr_bytes": 0}
+    done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
+    for position, before in enumerate(layer_before(program)):
+        layer = layer_times(work, traffic, machines, times, position, done.get(before))
         for name in names:
-            sums[name] = sums[name] + getattr(layer, name)
+            sums[name] = sums[name] + layer.steps[name]
+        if work.counted[position]:
+            done = {position: layer}
     shape = np.broadcast_shapes(which.shape, *(np.shape(sums[name]) for name in names))
     full = {name: np.broadcast_to(sums[name], shape) for name in names}
     return ArrayTotals(
-        ddr_bytes=np.broadcast_to(moved.sum(axis=0)[which], shape),
+        ddr_bytes=full["ddr_bytes"].astype(np.int64),
         ddr_s=full["ddr_s"],
         matrix_s=full["matrix_s"],
         vector_s=full["vector_s"],

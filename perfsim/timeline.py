@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from perfsim.errors import unknown_name
+from perfsim.schedule import Seconds, Work, overlap_schedule, serial_schedule
+from perfsim.schedule_pipelined import pipelined_schedule
+from perfsim.timing.terms import Shape, shape_of
 
 if TYPE_CHECKING:
     from perfsim.result import Result
     from perfsim.timing.kernel import LayerTimes
 
-Seconds: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Positions: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 # What a resource is for people, and of which columns of the per-layer table a slice of it shows the numbers.
@@ -27,25 +29,10 @@ RESOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ddr": ("DMA (DDR)", ("ddr_read_bytes", "ddr_write_bytes")),
     "matrix": ("matrix unit", ("macs",)),
     "vector": ("vector unit", ("vector_ops",)),
+    "stream": ("on-chip stream", ("input_bytes", "output_bytes")),
+    "weights": ("weight memory", ("weight_memory_bytes",)),
+    "overhead": ("fixed costs", ()),
 }
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one resource does, layer by layer: arrays of shape (layers,).
-
-    Attributes:
-        resource: a key of `RESOURCES`.
-        part: the column of the per-layer table whose seconds these are, such as "ddr_s".
-        start_s, end_s: when [s]; a layer whose `seconds` are zero does not use the resource.
-        seconds: how long [s].
-    """
-
-    resource: str
-    part: str
-    start_s: Seconds
-    end_s: Seconds
-    seconds: Seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,32 +63,11 @@ class Timeline:
         return float(self.layer_end_s[-1])
 
 
-def serial_schedule(times: LayerTimes, start_s: Seconds) -> list[Work]:
-    """Movement, then the matrix unit, then the vector unit, of each layer; the vector unit ends with the layer."""
-    moved_s = start_s + times.ddr_s
-    multiplied_s = start_s + (times.ddr_s + times.matrix_s)
-    return [
-        Work("ddr", "ddr_s", start_s, moved_s, times.ddr_s),
-        Work("matrix", "matrix_s", moved_s, multiplied_s, times.matrix_s),
-        Work("vector", "vector_s", multiplied_s, start_s + times.layer_s, times.vector_s),
-    ]
-
-
-def overlap_schedule(times: LayerTimes, start_s: Seconds) -> list[Work]:
-    """Movement beside the matrix unit and then the vector unit; the layer ends with the later."""
-    multiplied_s = start_s + times.matrix_s
-    return [
-        Work("ddr", "ddr_s", start_s, start_s + times.ddr_s, times.ddr_s),
-        Work("matrix", "matrix_s", start_s, multiplied_s, times.matrix_s),
-        Work("vector", "vector_s", multiplied_s, start_s + times.compute_s, times.vector_s),
-    ]
-
-
-# timing policy -> what each resource does, from the layers' times and starts; a timing that fills one layer's
-# gaps with another's work takes its intervals from its own calculation and ends the layers as it does
-SCHEDULES: dict[str, Callable[[LayerTimes, Seconds], list[Work]]] = {
+# timing policy -> what each resource does, from the layers' times, the machine's shape and the layers' starts
+SCHEDULES: dict[str, Callable[[LayerTimes, Shape, Seconds], list[Work]]] = {
     "serial": serial_schedule,
     "overlap": overlap_schedule,
+    "pipelined": pipelined_schedule,
 }
 
 
@@ -119,14 +85,14 @@ def timeline_of(result: Result) -> Timeline:
         raise unknown_name("timing with a timeline", name, SCHEDULES)
     ends = np.add.accumulate(result.times.layer_s)
     starts = np.concatenate([[0.0], ends[:-1]])
-    works = SCHEDULES[name](result.times, starts)
+    works = SCHEDULES[name](result.times, shape_of(result.machine), starts)
     resources = tuple(dict.fromkeys(work.resource for work in works if work.seconds.any()))
     rows = [
         (resources.index(work.resource), position, work)
         for work in works
-        for position in np.flatnonzero(work.seconds).tolist()
+        for position in np.flatnonzero(work.seconds > 0).tolist()
     ]
-    rows.sort(key=lambda row: (row[0], row[1]))
+    rows.sort(key=lambda row: (row[0], row[2].start_s[row[1]], row[1]))
     return Timeline(
         resources=resources,
         resource=np.array([row[0] for row in rows], dtype=np.int64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from conftest import ROOT
 from perfsim import Machine, compare, load_hardware, load_network, simulate
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.hardware.machine import NUMBERS
+from perfsim.timing.formula import FUNCTIONS
 from perfsim.timing.kernel import BOUNDS, TIMINGS, fold, layer_times, timing_policy
+from perfsim.timing.terms import shape_of
 
 MACHINE = Machine("m", 10**6, 1e9, 1e12, 1e10)
 
@@ -30,29 +33,33 @@ MACHINE = Machine("m", 10**6, 1e9, 1e12, 1e10)
 )
 def test_by_hand(ddr_bytes, macs, vector_ops, terms, serial, overlap):
     for name, (seconds, bound) in (("serial", serial), ("overlap", overlap)):
-        times = layer_times(ddr_bytes, macs, vector_ops, MACHINE, timing_policy(name))
+        work = SimpleNamespace(macs=np.array([macs]), vector_ops=np.array([vector_ops]))
+        traffic = SimpleNamespace(ddr_bytes=np.array([ddr_bytes]), which=None)
+        times = layer_times(work, traffic, MACHINE, timing_policy(name), position=0)
         assert (times.ddr_s, times.matrix_s, times.vector_s) == pytest.approx(terms)
         assert times.layer_s == pytest.approx(seconds)
         assert BOUNDS[int(times.bound)] == bound
 
 
-def test_the_texts_of_the_formulas_say_what_the_functions_do():
-    random = np.random.default_rng(3)
-    for policy in TIMINGS:
-        for formula in policy.formulas:
-            code = compile(formula.text, formula.symbol, "eval")
-            names = [name for name in code.co_names if name != "max"]
-            for _ in range(20):
-                values = dict(zip(names, random.uniform(1, 1e6, len(names)), strict=True))
-                expected = eval(code, {"max": max}, values)
-                assert formula.function(*values.values()) == expected
-
-
 def test_the_documentation_has_every_formula():
+    """Of machines of four numbers, with every policy; docs/machines.md has those of the optional parts."""
     model = (ROOT / "docs/model.md").read_text()
     for policy in TIMINGS:
-        for formula in policy.formulas:
+        for formula in policy.formulas(shape_of(MACHINE)):
             assert f"{formula.symbol} = {formula.text}" in model
+
+
+def test_formulas_take_numbers_and_arrays_alike():
+    """Every formula at every point of an array gives the bits that it gives at that point alone."""
+    random = np.random.default_rng(3)
+    for policy in TIMINGS:
+        for formula in policy.formulas(shape_of(MACHINE)):
+            assert not FUNCTIONS.keys() & set(formula.names)
+            values = {name: random.uniform(1, 1e6, 20) for name in formula.names}
+            together = np.broadcast_to(formula.of(values), 20)
+            for point in range(20):
+                alone = {name: value[point].item() for name, value in values.items()}
+                assert formula.of(alone) == together[point]
 
 
 def test_fold_adds_one_after_the_other():

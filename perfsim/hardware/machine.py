@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perfsim.errors import InvalidValueError
+from perfsim.hardware.parts import Calibration, Extras
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ class Machine:
         placement, timing: names of the policies that this machine uses unless a run says otherwise.
         double_buffered: whether every tile that passes through internal memory has a second buffer, into which the next
             one is read.
+        extras: everything else that is known of it.
         places: where each key was read ("file:line"), for error messages.
 
     Raises InvalidValueError when a number is not above zero (NaN is not).
@@ -49,6 +51,7 @@ class Machine:
     timing: str = DEFAULT_TIMING
     description: str = ""
     double_buffered: bool = False
+    extras: Extras = field(default_factory=Extras, repr=False)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,19 +66,77 @@ class Machine:
                     where=f"machine '{self.name}', {key}"
                 )
 
-        shapes = [value.shape for value in self.numbers if hasattr(value, "shape")]
+        values = [*self.numbers]
+        further = numbers_in(self.extras)
+        plain = {
+            key: value.item()
+            for key, value in further.items()
+            if hasattr(value, "dtype") and not getattr(value, "shape", ())
+        }
+        if plain:
+            object.__setattr__(self, "extras", with_numbers(self.extras, plain))
+        for key, value in (further | plain).items():
+            if not _is_positive(value, whole=False):
+                raise InvalidValueError("", found=repr(value), expected="a number above zero").at(
+                    where=f"machine '{self.name}', {key}"
+                )
+            values.append(value)
+        shapes = [value.shape for value in values if hasattr(value, "shape")]
         if shapes:
             _check_shapes(self.name, shapes)
 
     @property
     def is_one(self) -> bool:
         """Whether it is one machine, not an array of them."""
-        return all(isinstance(value, int | float) for value in self.numbers)
+        values = (*self.numbers, *numbers_in(self.extras).values())
+        return all(isinstance(value, int | float) for value in values)
 
     @property
     def numbers(self) -> tuple[Any, ...]:
         """The values of `NUMBERS`, in that order."""
         return tuple(getattr(self, key) for key in NUMBERS)
+
+
+def numbers_in(part: object) -> dict[str, Any]:
+    """Every number of a part, by its path: ``{"stream.bytes_per_s": 1e9, "efficiency.conv": 0.8}``."""
+    found: dict[str, Any] = {}
+    for key, value in _entries(part):
+        if isinstance(value, Mapping) or (
+            is_dataclass(value) and not isinstance(value, Calibration)
+        ):
+            found |= {f"{key}.{inner}": number for inner, number in numbers_in(value).items()}
+        elif not isinstance(value, bool | str | None | Calibration):
+            found[str(key)] = value
+    return found
+
+
+def with_numbers(part: Any, numbers: Mapping[str, Any]) -> Any:
+    """`part` with some of its numbers replaced, by their paths as in `numbers_in`; what is absent stays absent.
+
+    Raises KeyError for a path that the part does not have.
+    """
+    changed: dict[Any, Any] = {}
+    present = dict(_entries(part))
+    inner: dict[Any, dict[str, Any]] = {}
+    for path, number in numbers.items():
+        key, _, rest = path.partition(".")
+        name: Any = int(key) if key.isdecimal() else key
+        if name not in present or present[name] is None:
+            raise KeyError(path)
+        if rest:
+            inner.setdefault(name, {})[rest] = number
+        else:
+            changed[name] = number
+    for name, rests in inner.items():
+        changed[name] = with_numbers(present[name], rests)
+    return {**part, **changed} if isinstance(part, Mapping) else replace(part, **changed)
+
+
+def _entries(part: object) -> list[tuple[Any, Any]]:
+    if isinstance(part, Mapping):
+        return list(part.items())
+    described: Any = part
+    return [(each.name, getattr(part, each.name)) for each in fields(described)]
 
 
 def _check_shapes(name: str, shapes: list[tuple[int, ...]]) -> None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from perfsim.errors import InvalidValueError, describe, nearest_name
 
 _DECIMAL = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15}
+_SMALL = {"": 0, "m": 3, "u": 6, "µ": 6, "n": 9, "p": 12, "f": 15}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
 _QUANTITY = re.compile(
     r"\s*([-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?)\s*(\S.*?)?\s*"
@@ -60,8 +61,19 @@ TIME = Dimension(
     | dict.fromkeys(("us", "µs", "\N{GREEK SMALL LETTER MU}s"), Fraction(1, 10**6))
     | {"ms": Fraction(1, 10**3), "ns": Fraction(1, 10**9)},
 )
+FREQUENCY = Dimension("a frequency", "300 MHz", _prefixed("Hz", Fraction(1), binary=False))
+ENERGY = Dimension(
+    "an energy",
+    "0.2 pJ",
+    {f"{prefix}J": Fraction(1, 10**power) for prefix, power in _SMALL.items()},
+)
+POWER = Dimension(
+    "a power",
+    "0.5 W",
+    {f"{prefix}W": Fraction(1, 10**power) for prefix, power in _SMALL.items()},
+)
 SHARE = Dimension("a percentage", "10%", {"%": Fraction(1, 100)})
-_DIMENSIONS = (SIZE, BANDWIDTH, COMPUTE, TIME, SHARE)
+_DIMENSIONS = (SIZE, BANDWIDTH, COMPUTE, TIME, FREQUENCY, ENERGY, POWER, SHARE)
 
 
 def parse(text: object, dimension: Dimension) -> Fraction:
@@ -146,6 +158,16 @@ def parse_seconds(text: object) -> float:
     if not Fraction(1, 10**12) <= seconds <= 10**9:
         raise InvalidValueError("", found=describe(text), expected="a time from 1e-12 s to 1e9 s")
     return float(seconds)
+
+
+def parse_amount(text: object, dimension: Dimension) -> float:
+    """An energy [J] or a power [W], between 1e-24 and 1e9."""
+    value = parse(text, dimension)
+    if not Fraction(1, 10**24) <= value <= 10**9:
+        raise InvalidValueError(
+            "", found=describe(text), expected=f"{dimension.name} from 1e-24 to 1e9 of its unit"
+        )
+    return float(value)
 
 
 def parse_share(text: object) -> float:

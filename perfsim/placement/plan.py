@@ -257,7 +257,8 @@ def prefetch_bytes(program: Program, placement: Placement) -> Counts:
     touches = touches_of(program)
     comes_whole = touches.is_weight & placement.internal & ~placement.pinned[touches.tensor]
     held = per_layer(touches.layer, np.where(comes_whole, touches.bytes, 0), touches.layers)
-    spare = placement.sram_bytes - placement.sram_used_bytes
+    # `accumulate` counts what it has in use before it overflows.
+    spare = np.maximum(placement.sram_bytes - placement.sram_used_bytes, 0)
     prefetch = np.zeros_like(held)
     for position, before in enumerate(layer_before(program)):
         if before >= 0:

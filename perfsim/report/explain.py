@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
 from perfsim.program import position_of
-from perfsim.report.run import machine_record, order_record, order_text, policies, settings_text
+from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, wrapped
+from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from perfsim.result import Result
 
 _WORD = re.compile(r"[a-z_]+")
-_FUNCTIONS = ("max", "min")
 
 
 def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -> Sheet:
@@ -167,18 +168,22 @@ def _sum_of(parts: list[str]) -> str:
 
 
 def _times(result: Result, position: int) -> list[Row]:
-    values: dict[str, Any] = machine_record(result.machine)
-    for name in ("macs", "vector_ops", "ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s"):
-        values[name] = result.columns[name][position]
+    steps = result.times.steps
+
+    def at(name: str) -> Any:
+        value = steps[name]
+        return value[position].item() if getattr(value, "shape", ()) else value
 
     def value(match: re.Match[str]) -> str:
-        return match[0] if match[0] in _FUNCTIONS else _exactly(values[match[0]])
+        return match[0] if match[0] in FUNCTIONS else _exactly(at(match[0]))
 
     rows: list[Row] = []
-    for formula in result.timing_policy.formulas:
+    for formula in result.timing_policy.formulas(shape_of(result.machine)):
+        if formula.only and not at(formula.only):
+            continue
         filled = _WORD.sub(value, formula.text)
-        seconds = result.columns[formula.symbol][position]
-        rows.append(("time", formula.symbol, formula.text, filled, seconds))
+        about = "energy" if formula.symbol.endswith("_j") else "time"
+        rows.append((about, formula.symbol, formula.text, filled, at(formula.symbol)))
     bound = result.columns["bound"][position]
     rows.append(("time", "bound", result.timing_policy.bound_rule, "", bound))
     return rows

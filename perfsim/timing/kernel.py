@@ -4,89 +4,49 @@ Each formula is elementwise arithmetic on numbers or numpy arrays of any shapes 
 (arrays over layers, one machine) and a sweep (one layer, arrays over machines) give the same bits. Totals
 are left folds, `fold`, never `np.sum`, whose order of additions depends on the shape.
 
+Which formulas a machine needs depends on what it says of itself: one that states four numbers has five formulas. What
+each further part adds is in `terms.py`, what an array makes of a layer in `array.py`.
+
 Source: the roofline's two terms (Williams, Waterman, Patterson, CACM 52(4), 2009), per layer, with one term per
 unit; docs/model.md derives them from the published tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from perfsim.errors import unknown_name
+from perfsim.timing.array import matrix_formulas
+from perfsim.timing.energy import energy_formulas
+from perfsim.timing.formula import Formula
+from perfsim.timing.pipelined import PIPELINED, pipelined_formulas
+from perfsim.timing.terms import LayerValues, Shape, shape_of, traffic_formulas
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
+    from perfsim.timing.terms import Traffic
+    from perfsim.timing.work import LayerWork
 
 Values: TypeAlias = Any  # float or numpy array; the formulas do not tell them apart
-FLOP_PER_MAC = 2
-BOUNDS = ("ddr", "matrix", "vector")  # what the codes of `LayerTimes.bound` mean
 
+# What the codes of `LayerTimes.bound` mean, and the column of each part.
+BOUNDS = ("ddr", "matrix", "vector", "stream", "weights", "overhead")
+PARTS: Mapping[str, str] = {
+    "ddr": "ddr_s",
+    "matrix": "matrix_s",
+    "vector": "vector_s",
+    "stream": "stream_s",
+    "weights": "weight_s",
+    "overhead": "overhead_s",
+}
 
-def ddr_s(ddr_bytes: Values, ddr_bytes_per_s: Values) -> Values:
-    """Data-movement time [s] of `ddr_bytes` [bytes] at `ddr_bytes_per_s` [bytes/s]."""
-    return ddr_bytes / ddr_bytes_per_s
-
-
-def matrix_s(macs: Values, matrix_flops: Values) -> Values:
-    """Time [s] of `macs` multiply-accumulates, two FLOP each, at `matrix_flops` [FLOP/s]."""
-    return FLOP_PER_MAC * macs / matrix_flops
-
-
-def vector_s(vector_ops: Values, vector_flops: Values) -> Values:
-    """Time [s] of `vector_ops` operations at `vector_flops` [operations/s]."""
-    return vector_ops / vector_flops
-
-
-def compute_s(matrix_s: Values, vector_s: Values) -> Values:
-    """Compute time [s]: the two units work one after the other within a layer."""
-    return matrix_s + vector_s
-
-
-def serial_layer_s(ddr_s: Values, compute_s: Values) -> Values:
-    """A layer's time [s] when nothing overlaps: movement plus compute."""
-    return ddr_s + compute_s
-
-
-def overlap_layer_s(ddr_s: Values, compute_s: Values) -> Values:
-    """A layer's time [s] when movement hides behind compute or the reverse: the larger."""
-    return np.maximum(ddr_s, compute_s)
-
-
-def serial_bound(ddr_s: Values, matrix_s: Values, vector_s: Values) -> Values:
-    """The largest of the three terms, as a code of `BOUNDS`; ddr before matrix before vector."""
-    units = np.where(matrix_s >= vector_s, 1, 2)
-    return np.where(ddr_s >= np.maximum(matrix_s, vector_s), 0, units)
-
-
-def overlap_bound(ddr_s: Values, matrix_s: Values, vector_s: Values) -> Values:
-    """ddr where movement is not hidden by compute, else the unit that takes longer."""
-    units = np.where(matrix_s >= vector_s, 1, 2)
-    return np.where(ddr_s >= matrix_s + vector_s, 0, units)
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A formula of the kernel with its text, for explanations; a test keeps the two equal.
-
-    Attributes:
-        symbol: the column that it gives.
-        text: the right-hand side in the names of other columns and of the machine's numbers.
-        function: the formula; its parameters are the names in `text`, in order of their appearance.
-    """
-
-    symbol: str
-    text: str
-    function: Callable[..., Values]
-
-
-DDR = Formula("ddr_s", "ddr_bytes / ddr_bytes_per_s", ddr_s)
-MATRIX = Formula("matrix_s", "2 * macs / matrix_flops", matrix_s)
-VECTOR = Formula("vector_s", "vector_ops / vector_flops", vector_s)
-COMPUTE = Formula("compute_s", "matrix_s + vector_s", compute_s)
+VECTOR = Formula("vector_s", "vector_ops / vector_flops", "the vector unit's time [s]")
+COMPUTE = Formula("compute_s", "matrix_s + vector_s", "the units work one after the other [s]")
 
 
 @dataclass(frozen=True)
@@ -96,37 +56,87 @@ class TimingPolicy:
     Attributes:
         name: as files and the command line spell it.
         rule: one sentence for lists and help.
-        layer: the formula of a layer's time.
-        bound: what limits a layer, from (ddr_s, matrix_s, vector_s), a code of `BOUNDS`.
-        bound_rule: how `bound` is decided, in words.
+        layer: the formulas of a layer's time on a machine of a shape, the last one's symbol being layer_s.
+        bound_rule: how `LayerTimes.bound` is decided, in words.
+        hides: whether movement hides behind compute, for the bound.
+        carried: a value of each layer that the next one needs, as ``before_`` and its name.
     """
 
     name: str
     rule: str
-    layer: Formula
-    bound: Callable[[Values, Values, Values], Values]
+    layer: Callable[[Shape], tuple[Formula, ...]]
     bound_rule: str
+    hides: bool
+    carried: str = ""
 
-    @property
-    def formulas(self) -> tuple[Formula, ...]:
-        """All formulas in the order in which they are computed."""
-        return (DDR, MATRIX, VECTOR, COMPUTE, self.layer)
+    def formulas(self, shape: Shape = Shape()) -> tuple[Formula, ...]:  # noqa: B008
+        """All formulas for a machine of this shape, in the order in which they are computed."""
+        return _formulas(self, shape)
+
+
+@cache
+def _formulas(policy: TimingPolicy, shape: Shape) -> tuple[Formula, ...]:
+    compute = COMPUTE
+    if shape.stream:
+        text = (
+            "max(matrix_s + vector_s, stream_s)"
+            if shape.stream_hidden
+            else ("matrix_s + vector_s + stream_s")
+        )
+        compute = Formula("compute_s", text, "the units, and what streams to and from them [s]")
+    overhead = (Formula("overhead_s", shape.overhead, "fixed costs [s]"),) if shape.overhead else ()
+    return (
+        *traffic_formulas(shape, split=bool(policy.carried)),
+        *matrix_formulas(shape),
+        VECTOR,
+        compute,
+        *overhead,
+        *policy.layer(shape),
+        *energy_formulas(shape),
+    )
+
+
+def _beside(shape: Shape) -> str:
+    """What is added to a layer's time whatever overlaps."""
+    weights = " + weight_s" if shape.weight_memory and not shape.weights_hidden else ""
+    return weights + (" + overhead_s" if shape.overhead else "")
+
+
+def _serial(shape: Shape) -> tuple[Formula, ...]:
+    hides = shape.weight_memory and shape.weights_hidden
+    compute = "max(compute_s, weight_s)" if hides else "compute_s"
+    text = f"ddr_s + {compute}{_beside(shape)}"
+    return (Formula("layer_s", text, "what the layer adds [s]"),)
+
+
+def _overlap(shape: Shape) -> tuple[Formula, ...]:
+    hidden = ", weight_s" if shape.weight_memory and shape.weights_hidden else ""
+    text = f"max(ddr_s, compute_s{hidden}){_beside(shape)}"
+    return (Formula("layer_s", text, "what the layer adds [s]"),)
 
 
 TIMINGS: tuple[TimingPolicy, ...] = (
     TimingPolicy(
         "overlap",
         "movement and compute of a layer overlap: the larger of the two (default)",
-        Formula("layer_s", "max(ddr_s, compute_s)", overlap_layer_s),
-        overlap_bound,
+        _overlap,
         "ddr when ddr_s is at least compute_s, else the unit that takes longer",
+        hides=True,
     ),
     TimingPolicy(
         "serial",
         "nothing overlaps: movement plus compute",
-        Formula("layer_s", "ddr_s + compute_s", serial_layer_s),
-        serial_bound,
+        _serial,
         "the largest of ddr_s, matrix_s and vector_s",
+        hides=False,
+    ),
+    TimingPolicy(
+        PIPELINED,
+        "a layer runs in strips, and the next one's weights come in early where there is room",
+        pipelined_formulas,
+        "ddr when ddr_s is at least compute_s, else the unit that takes longer",
+        hides=True,
+        carried="idle_s",
     ),
 )
 
@@ -145,6 +155,7 @@ class LayerTimes:
 
     Attributes:
         bound: codes into `BOUNDS`.
+        steps: everything that was computed on the way, by symbol.
     """
 
     ddr_s: Values
@@ -153,21 +164,82 @@ class LayerTimes:
     compute_s: Values
     layer_s: Values
     bound: Values
+    steps: Mapping[str, Values] = field(default_factory=dict, repr=False)
 
 
 def layer_times(
-    ddr_bytes: Values, macs: Values, vector_ops: Values, machine: Machine, policy: TimingPolicy
+    work: LayerWork,
+    traffic: Traffic,
+    machine: Machine,
+    policy: TimingPolicy,
+    position: int | slice = slice(None),
+    before: LayerTimes | None = None,
 ) -> LayerTimes:
-    """The times of layers that move `ddr_bytes` and compute `macs` and `vector_ops`.
+    """The times of layers that do `work` and move `traffic` on one machine or many.
 
-    The counts and the machine's rates may be numbers or arrays that broadcast against each other.
+    position: which layers: all of them on one machine, or one by its number on an array of machines; then `before`
+        are the times of the last layer before it that takes time, None for the first.
+
+    Raises InvalidValueError when the machine states no rate for the width of a layer's operands.
     """
-    ddr = DDR.function(ddr_bytes, machine.ddr_bytes_per_s)
-    matrix = MATRIX.function(macs, machine.matrix_flops)
-    vector = VECTOR.function(vector_ops, machine.vector_flops)
-    compute = COMPUTE.function(matrix, vector)
-    layer = policy.layer.function(ddr, compute)
-    return LayerTimes(ddr, matrix, vector, compute, layer, policy.bound(ddr, matrix, vector))
+    shape = shape_of(machine)
+    values = LayerValues(work, traffic, machine, position)
+    carried = f"before_{policy.carried}"
+    for formula in policy.formulas(shape):
+        if policy.carried and carried in formula.names:
+            values[carried] = _carried(policy.carried, values, traffic, position, before)
+        values[formula.symbol] = formula.of(values)
+    return LayerTimes(
+        ddr_s=values["ddr_s"],
+        matrix_s=values["matrix_s"],
+        vector_s=values["vector_s"],
+        compute_s=values["compute_s"],
+        layer_s=values["layer_s"],
+        bound=_bound(values, shape, policy),
+        steps=values,
+    )
+
+
+def _carried(
+    name: str,
+    values: Mapping[str, Values],
+    traffic: Traffic,
+    position: int | slice,
+    before: LayerTimes | None,
+) -> Values:
+    if isinstance(position, int):
+        return 0.0 if before is None else before.steps[name]
+    return np.where(traffic.before >= 0, values[name][traffic.before], 0.0)
+
+
+def _bound(values: Mapping[str, Values], shape: Shape, policy: TimingPolicy) -> Values:
+    """What limits: of parts that overlap the longest, of equal ones the first in `BOUNDS`."""
+    units = [(1, values["matrix_s"]), (2, values["vector_s"])]
+    if shape.stream:
+        beyond = values["stream_s"]
+        if shape.stream_hidden:
+            beyond = np.where(beyond > values["matrix_s"] + values["vector_s"], beyond, 0.0)
+        units.append((3, beyond))
+    parts = [(0, values["ddr_s"])]
+    if policy.hides:
+        code, _ = _longest(units)
+        parts.append((code, values["compute_s"]))
+    else:
+        parts += units
+    if shape.weight_memory:
+        parts.append((4, values["weight_s"]))
+    if shape.overhead:
+        parts.append((5, values["overhead_s"]))
+    return _longest(parts)[0]
+
+
+def _longest(parts: list[tuple[Values, Values]]) -> tuple[Values, Values]:
+    """The code and the time of the longest, the first of equal ones."""
+    code, longest = parts[0]
+    for other, seconds in parts[1:]:
+        code = np.where(seconds > longest, other, code)
+        longest = np.maximum(longest, seconds)
+    return code, longest
 
 
 def fold(values: Values) -> Values:

@@ -84,6 +84,28 @@ def input_stationary_cycles(
     return weight_stationary_cycles(channels, depth, pixels, rows, columns)
 
 
+def preloaded_cycles(
+    streamed: Values,
+    depth: Values,
+    laid: Values,
+    groups: Values,
+    rows: Values,
+    columns: Values,
+) -> Values:
+    """Cycles of `groups` products whose next fold is loaded while the one before is computed, as the TPU does.
+
+    What streams through a fold takes as many cycles, or the next one's load where that takes longer; the first load and
+    the way of the last results to the last column stay visible. `laid` is what lies on the columns: channels of a
+    weight-stationary array, pixels of an input-stationary one. Source: Jouppi et al., ISCA 2017, section 2 (weights
+    are double-buffered, 256 cycles to shift a tile in).
+
+        groups * folds(depth, rows) * folds(laid, columns) * max(streamed, rows) + 2 * rows + columns - 2
+    """
+    loads = groups * folds(depth, rows) * folds(laid, columns)
+    longer = streamed + (rows - streamed) * (rows > streamed)
+    return loads * longer + 2 * rows + columns - 2
+
+
 @dataclass(frozen=True)
 class Flow:
     """What stays in the elements of an array.

@@ -13,7 +13,7 @@ import numpy as np
 from perfsim.report.figures import canvas
 from perfsim.report.figures.labels import label_points
 from perfsim.report.text import amount, duration
-from perfsim.timing.kernel import FLOP_PER_MAC, ddr_s
+from perfsim.timing.array import FLOP_PER_MAC
 
 if TYPE_CHECKING:
     from perfsim.result import Result
@@ -70,7 +70,7 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
     canvas.headed(figure, axes, title, facts)
     peaks = {"matrix": float(machine.matrix_flops), "vector": float(machine.vector_flops)}
     bytes_per_s = float(machine.ddr_bytes_per_s)
-    ridge = max(peaks.values()) * ddr_s(1.0, bytes_per_s)
+    ridge = max(peaks.values()) / bytes_per_s
     moving = np.isfinite(points.flop_per_byte)
     met = [*points.flop_per_byte[moving].tolist(), ridge]
     first, last = min(met) / 3, max(met) * 3
@@ -84,7 +84,8 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
         axes.plot(*ceilings[unit].T, linestyle="-" if unit == "matrix" else "--", **look)
     axes.set_xlim(first, end)
     lowest = min([*points.flops.tolist(), first * bytes_per_s, *peaks.values()])
-    axes.set_ylim(lowest / 2, max(peaks.values()) * 2)
+    # fewer multiplications than those of the direct convolution (Winograd) may lead above the roof
+    axes.set_ylim(lowest / 2, max([*points.flops.tolist(), *peaks.values()]) * 2)
     axes.grid(True)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(canvas.power_of_ten)
@@ -117,7 +118,7 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
 
 def _look(bound: str) -> dict[str, Any]:
     return {
-        "marker": canvas.MARKERS.get(bound, "D"),
+        "marker": canvas.MARKERS[bound],
         "facecolor": canvas.PARTS[bound],
         "edgecolor": "white",
         "linewidth": 0.5,

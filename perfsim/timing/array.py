@@ -1,0 +1,108 @@
+"""What the matrix unit makes of a layer: its time from its rate, or from the cycles of its array.
+
+An array's cycles count as multiply-accumulates: each cycle has room for so many of them, whether they are used or not.
+So one number, the peak rate, stays the machine's speed.
+"""
+
+from __future__ import annotations
+
+from perfsim.timing.formula import Formula
+from perfsim.timing.terms import Shape
+
+FLOP_PER_MAC = 2
+_PRODUCT = "out_rows * out_columns, in_channels * taps, out_channels"
+_SYSTOLIC = {
+    (
+        "output_stationary",
+        False,
+    ): f"groups * output_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
+    (
+        "weight_stationary",
+        False,
+    ): f"groups * weight_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
+    (
+        "input_stationary",
+        False,
+    ): f"groups * input_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
+    (
+        "weight_stationary",
+        True,
+    ): f"preloaded_cycles({_PRODUCT}, groups, array_rows, array_columns)",
+    (
+        "input_stationary",
+        True,
+    ): "preloaded_cycles(out_channels, in_channels * taps, out_rows * out_columns, groups, array_rows, array_columns)",
+}
+# Of a grid: what takes its place among the input channels, and the kernel places that are left.
+_GRID_DEPTH = {
+    "none": "taps * ceil(in_channels / array_input_channels)",
+    "kernel_row": "where(in_channels < array_input_channels, tap_rows * ceil(in_channels * tap_columns / "
+    "array_input_channels), taps * ceil(in_channels / array_input_channels))",
+    "kernel": "ceil(in_channels * taps / array_input_channels)",
+    "stride": "where(in_channels < array_input_channels, ceil(in_channels * stride * stride / array_input_channels) * "
+    "ceil(tap_rows / stride) * ceil(tap_columns / stride), taps * ceil(in_channels / array_input_channels))",
+}
+
+
+def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
+    """The formulas up to matrix_s."""
+    rate = "matrix_flops" + (" * efficiency" if shape.efficiency else "")
+    rate += " * matrix_speed" if shape.matrix_speed else ""
+    rate = f"({rate})" if "*" in rate else rate
+    if not shape.array:
+        return (
+            Formula("matrix_s", f"{FLOP_PER_MAC} * macs / {rate}", "the matrix unit's time [s]"),
+        )
+    formulas = [Formula("array_cycles", _cycles(shape), "cycles of the array", "macs")]
+    cycles = "array_cycles"
+    if shape.winograd:
+        formulas.append(
+            Formula(
+                "winograd_cycles",
+                "where(winograd, array_cycles / winograd_gain, array_cycles)",
+                "cycles with fewer multiplications",
+                "winograd",
+            )
+        )
+        cycles = "winograd_cycles"
+    if shape.depthwise:
+        formulas.append(
+            Formula(
+                "depthwise_cycles",
+                "out_rows * ceil(out_columns / depthwise_pixels) * taps * "
+                "ceil(groups * out_channels / depthwise_channels)",
+                "cycles of the depthwise unit",
+                "depthwise",
+            )
+        )
+        cycles = f"where(depthwise, depthwise_cycles, {cycles})"
+    formulas.append(
+        Formula(
+            "matrix_cycles", f"where(macs > 0, {cycles}, 0)", "cycles of the matrix unit", "macs"
+        )
+    )
+    text = f"{FLOP_PER_MAC} * matrix_cycles * array_macs / {rate}"
+    if shape.array == "row_stationary":
+        formulas.append(_partial_sums())
+        text = f"max({text}, partial_sum_s)"
+    return (*formulas, Formula("matrix_s", text, "the matrix unit's time [s]"))
+
+
+def _cycles(shape: Shape) -> str:
+    if shape.array == "grid":
+        return (
+            "groups * out_rows * ceil(out_columns / array_pixels) * "
+            f"{_GRID_DEPTH[shape.packing]} * ceil(out_channels / array_output_channels)"
+        )
+    if shape.array == "row_stationary":
+        return "macs / active_elements(out_height, tap_rows, array_rows, array_columns)"
+    return _SYSTOLIC[shape.array, shape.preload]
+
+
+def _partial_sums() -> Formula:
+    channels = (
+        "channels_per_pass(out_height, out_columns, tap_rows, stride, in_channels, out_rows / out_height, bits / 8, "
+        "array_rows, array_columns, array_input_words, array_weight_words, array_buffer_bytes)"
+    )
+    text = f"where(macs > 0, ceil(in_channels / {channels}) * output_bytes / partial_sum_bytes_per_s, 0)"
+    return Formula("partial_sum_s", text, "partial sums to and from the global buffer [s]", "macs")

@@ -1,0 +1,82 @@
+"""Formulas as text: what is computed is what is printed, for one value or a million.
+
+A text is elementwise arithmetic on names, with max, min, ceil, floor and where and the closed forms of arrays; it is
+compiled once and run on numbers or numpy arrays of any shapes that broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from perfsim.timing.row_stationary import active_elements, channels_per_pass
+from perfsim.timing.systolic import (
+    input_stationary_cycles,
+    output_stationary_cycles,
+    preloaded_cycles,
+    weight_stationary_cycles,
+)
+
+Values: TypeAlias = Any  # float or numpy array; the formulas do not tell them apart
+
+
+def _fold_of(pairwise: Callable[[Values, Values], Values]) -> Callable[..., Values]:
+    def fold(first: Values, *others: Values) -> Values:
+        for other in others:
+            first = pairwise(first, other)
+        return first
+
+    return fold
+
+
+FUNCTIONS: Mapping[str, Callable[..., Values]] = {
+    "max": _fold_of(np.maximum),
+    "min": _fold_of(np.minimum),
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "where": np.where,
+    "output_stationary_cycles": output_stationary_cycles,
+    "weight_stationary_cycles": weight_stationary_cycles,
+    "input_stationary_cycles": input_stationary_cycles,
+    "preloaded_cycles": preloaded_cycles,
+    "active_elements": active_elements,
+    "channels_per_pass": channels_per_pass,
+}
+_GLOBALS = {**FUNCTIONS, "__builtins__": {}}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One formula of the kernel.
+
+    Attributes:
+        symbol: what it gives: a column, or a step on the way.
+        text: the right-hand side, in names of columns, of counts and of the machine's numbers.
+        about: what it means, with the unit, for explanations.
+        only: the count that must be above zero for the formula to concern a layer; empty for all layers.
+    """
+
+    symbol: str
+    text: str
+    about: str = ""
+    only: str = ""
+
+    @cached_property
+    def code(self) -> CodeType:
+        """The compiled text."""
+        return compile(self.text, self.symbol, "eval")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names in the text, functions apart, in order of their appearance."""
+        return tuple(name for name in self.code.co_names if name not in FUNCTIONS)
+
+    def of(self, values: Mapping[str, Values]) -> Values:
+        """The value of the formula; `values` has every name of its text."""
+        # The texts are constants of this package; they have no builtins to call.
+        return eval(self.code, _GLOBALS, values)
