@@ -117,6 +117,12 @@ def headed(figure: Any, axes: Any, title: str, facts: str) -> None:
     )
 
 
+def settle(figure: Any) -> None:
+    """Give the axes their final places, so that there is no other layout of what is measured from now on."""
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+
+
 def legend_below(figure: Any, handles: Sequence[Any], columns: int = 5) -> None:
     """A legend under the axes, outside the data, in as many columns as there is room for, at most `columns`."""
     for count in range(min(columns, len(handles)), 0, -1):

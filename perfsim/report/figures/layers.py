@@ -80,4 +80,5 @@ def draw_layers(result: Result, title: str, facts: str) -> Any:
             "layer (number)" + (f"; a bar is the sum of {step} layers" if step > 1 else "")
         )
     canvas.legend_below(figure, handles)
+    canvas.settle(figure)
     return figure

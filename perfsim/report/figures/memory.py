@@ -83,6 +83,8 @@ def draw_memory(result: Result, title: str, facts: str) -> Any:
     _map_panel(panels[-2], placed, sram_bytes, factor, unit)
     _occupancy_panel(panels[-1], result.program, placed.placement, sram_bytes, factor, unit)
     panels[-1].set_xlabel("layer (number, in order of execution)")
+    canvas.settle(figure)
+    _name_entries(panels[-2], placed, factor)
     return figure
 
 
@@ -113,6 +115,10 @@ def _map_panel(axes: Any, placed: MemoryMap, sram_bytes: int, factor: float, uni
     axes.axhline(sram_bytes / factor, color="black", linestyle="--", linewidth=1, gid="capacity")
     axes.set_ylim(0, 1.04 * sram_bytes / factor)
     axes.set_ylabel(f"address [{unit}]")
+
+
+def _name_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
+    """The names of tensors where their rectangles have room, in a settled figure."""
     boxes = [
         (
             entry.layer_from - 0.5,
