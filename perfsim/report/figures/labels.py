@@ -74,7 +74,7 @@ def label_points(
             xytext=(center - marks[index]) / pixels_per_pt,
             **beside,
             **_LOOK,
-            gid="label",
+            gid=f"label {index}",
         )
         if np.hypot(*(end - marks[index])) > radii[index] + 2 * GAP * pixels_per_pt:
             line = {"arrowstyle": "-", "linewidth": 0.4, "color": DARK, "shrinkA": 0, "shrinkB": 0}
@@ -152,6 +152,6 @@ def label_rectangles(axes: Any, boxes: Any, names: Sequence[str], size_pt: float
         width, height = sizes[name]
         lies, stands = (width <= across and height <= along), (height <= across and width <= along)
         if lies or stands:
-            look = {**_LOOK, "fontsize": size_pt, "clip_on": True, "gid": "label"}
+            look = {**_LOOK, "fontsize": size_pt, "clip_on": True, "gid": f"label {index}"}
             rotation = 0 if lies else 90
             axes.text(*corners[index].mean(axis=0), plain(name), rotation=rotation, **look)
