@@ -83,6 +83,19 @@ def marks(svg, name) -> int:
     return len(list(shape.iter(f"{SVG}use"))) or len(list(shape.iter(f"{SVG}path")))
 
 
+def vertices(svg, name) -> np.ndarray:
+    """All points of a shape, shape (points, 2)."""
+    text = " ".join(path.get("d") for path in group(svg, name).iter(f"{SVG}path"))
+    return np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", text), dtype=float)
+
+
+def line_height(svg, name) -> float:
+    """Where a level line lies."""
+    heights = vertices(svg, name)[:, 1]
+    assert np.ptp(heights) == 0
+    return float(heights[0])
+
+
 def in_unit_square(rectangles) -> np.ndarray:
     """Rectangles relative to what they span together."""
     if not len(rectangles):
@@ -120,6 +133,30 @@ def test_the_roofline_has_a_mark_for_each_layer_that_computes(
     assert None not in ceilings
 
 
+@drawn
+def test_the_marks_of_the_roofline_lie_where_the_table_says(perfsim_cli, tmp_path):
+    """On logarithmic axes a mark's place is linear in the logarithm of what it stands for; its area is the time."""
+    svg = picture(perfsim_cli, tmp_path, "roofline", "resnet50", "1MB_2GBs_2TF")
+    rows = rows_of(perfsim_cli, "run", "resnet50", "1MB_2GBs_2TF")
+    found, expected = [], []
+    for bound in BOUNDS:
+        of = [row for row in rows if row["bound"] == bound and int(row["ddr_bytes"])]
+        of.sort(key=lambda row: -float(row["layer_s"]))
+        marked = group(svg, f"layers bound by {bound}") if of else ()
+        for path, row in zip(marked, of, strict=False):  # those without traffic lie in a strip
+            points = np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.get("d")), dtype=float)
+            flop = 2 * int(row["macs"]) + int(row["vector_ops"])
+            x, y = (points.min(axis=0) + points.max(axis=0)) / 2
+            found.append([x, y, np.prod(np.ptp(points, axis=0))])
+            seconds = float(row["layer_s"])
+            expected.append([np.log(flop / int(row["ddr_bytes"])), np.log(flop / seconds), seconds])
+    assert len(found) > 40
+    for place, value in zip(np.array(found).T, np.array(expected).T, strict=True):
+        of = slice(None) if np.ptp(value) else slice(0, 0)
+        slope, start = np.polyfit(value[of], place[of], 1)
+        assert np.abs(slope * value + start - place).max() < 0.02 * np.ptp(place)
+
+
 @pytest.mark.parametrize("timing", ["overlap", "serial"])
 @pytest.mark.parametrize(("model", "machine", "placement"), RUNS)
 def test_no_layer_lies_above_the_roof(model, machine, placement, timing):
@@ -146,7 +183,7 @@ def test_the_place_of_a_layer_in_the_roofline_by_hand(write):
 def test_the_bars_are_as_high_as_the_layers_take(perfsim_cli, tmp_path, model, machine, placement):
     svg = picture(perfsim_cli, tmp_path, "layers", model, machine, "--placement", placement)
     rows = rows_of(perfsim_cli, "run", model, machine, "--placement", placement)
-    scales = []
+    scales, stacks = [], {}
     for part, column in parts_in(rows).items():
         bars = boxes(svg, f"part {part}")
         seconds = np.array([float(row[column]) for row in rows])
@@ -156,6 +193,14 @@ def test_the_bars_are_as_high_as_the_layers_take(perfsim_cli, tmp_path, model, m
         scales.append(heights.sum() / used.sum())
         assert heights == pytest.approx(used * scales[0], abs=2e-5)  # six decimals each
         assert (np.diff(bars[:, 0]) > 0).all()
+        for box in bars.tolist():
+            stacks.setdefault(round(box[0], 3), []).append(box)
+    floor = max(box[3] for of in stacks.values() for box in of)
+    for of in stacks.values():  # each part stands on another, the first on the axis
+        of.sort(key=lambda box: -box[3])
+        assert [box[3] for box in of] == pytest.approx(
+            [floor, *(box[1] for box in of[:-1])], abs=1e-4
+        )
     assert marks(svg, "layer time") == len(rows)
     for row in rows:
         assert row["name"][:10] in texts(svg)
@@ -186,16 +231,22 @@ def test_the_memory_map_has_a_rectangle_for_each_entry(
         for box, row in zip(rectangles, (row for row in rows if row["kind"] == kind), strict=True):
             assert box[3] - box[1] == pytest.approx(int(row["bytes"]) * per_byte, abs=1e-4)
             assert floor - box[3] == pytest.approx(int(row["address"]) * per_byte, abs=1e-4)
+    outline = vertices(svg, "use tiles")
+    ground = vertices(svg, "use feature map")[:, 1].max()
+    used = np.array([each["sram_used_bytes"] for each in document["occupancy"]])
+    in_use = (ground - outline[:, 1]) * (used.max() / (ground - outline[:, 1].min()))
+    assert all(np.abs(in_use - size).min() < 1e-3 * used.max() for size in used)
+    limit = line_height(svg, "capacity in use")
+    assert (ground - limit) / (ground - outline[:, 1].min()) == pytest.approx(
+        document["machine"]["sram_bytes"] / used.max(), rel=1e-3
+    )
     spilled = boxes(svg, "spilled")
     assert (len(spilled) > 0) == bool(document["spilled"])
     assert len(spilled) >= len(document["spilled"])
     for one, other in itertools.combinations(np.concatenate([*found.values()]).tolist(), 2):
         apart = one[2] <= other[0] + 1e-4 or other[2] <= one[0] + 1e-4
         assert apart or one[3] <= other[1] + 1e-4 or other[3] <= one[1] + 1e-4
-    capacity = group(svg, "capacity")
-    height = float(
-        re.search(r"M [\d.]+ ([\d.]+)", capacity.find(f".//{SVG}path").get("d")).group(1)
-    )
+    height = line_height(svg, "capacity")
     assert floor - height == pytest.approx(document["machine"]["sram_bytes"] * per_byte, abs=1e-3)
 
 
@@ -230,6 +281,11 @@ def test_the_timeline_has_an_interval_for_each_part_of_a_layer(
     layers = np.concatenate([boxes(svg, f"layers {parity}") for parity in (0, 1)])
     assert len(layers) == len(rows)
     across = layers[:, 2].max() - layers[:, 0].min()
+    outline = vertices(svg, "use")
+    peak = max(int(row["sram_used_bytes"]) for row in rows)
+    ground = outline[:, 1].max()
+    limit = (ground - line_height(svg, "capacity")) / (ground - outline[:, 1].min())
+    assert limit == pytest.approx(load_hardware(machine).sram_bytes / peak, rel=1e-3)
     per_s = across / sum(float(row["layer_s"]) for row in rows)
     for part, column in parts_in(rows).items():
         bars = np.concatenate([boxes(svg, f"{part} {parity}") for parity in (0, 1)])

@@ -171,6 +171,7 @@ def _occupancy_panel(
             gid=f"use {kind}",
         )
         below = top
-    axes.axhline(sram_bytes / factor, color="black", linestyle="--", linewidth=1)
+    limit = {"color": "black", "linestyle": "--", "linewidth": 1}
+    axes.axhline(sram_bytes / factor, **limit, gid="capacity in use")
     axes.set_ylim(0, 1.1 * max(sram_bytes, int(used.max())) / factor)
     axes.set_ylabel(f"in use [{unit}]")
