@@ -21,6 +21,8 @@ from pictures import draw_pictures
 from perfsim import load_hardware, load_network, plot, simulate
 from perfsim.errors import InvalidValueError, UnknownNameError
 from perfsim.placement import placement_policy
+from perfsim.placement.buffers import buffers_of
+from perfsim.placement.placement import touches_of
 from perfsim.program import lower
 from perfsim.report.figures import PICTURES, canvas, machines_against_time
 from perfsim.report.figures.memory import outside
@@ -267,6 +269,40 @@ def test_what_is_spilled_is_that_of_the_worked_example(write):
         placement = policy.place(program, sram_bytes)
         found = [(first, last) for _, first, last in outside(program, placement)]
         assert found == expected, sram_bytes
+
+
+@pytest.mark.parametrize("placement", ["liveness", "pinned", "optimal"])
+@pytest.mark.parametrize(
+    ("model", "sram_bytes"),
+    [("resnet18", 128_000), ("googlenet", 128_000), ("mobilenet_v2", 64_000)],
+)
+def test_what_is_drawn_as_spilled_is_outside_whenever_it_is_touched(model, placement, sram_bytes):
+    """Touch by touch, against the placement's own word; in mid-life too, and where two share a buffer."""
+    program = lower(load_network(model))
+    placed = placement_policy(placement).place(program, sram_bytes)
+    found = outside(program, placed)
+    at = {(index, layer) for index, first, last in found for layer in range(first, last + 1)}
+    assert len(at) == sum(last - first + 1 for _, first, last in found)  # none twice
+    drawn_tensors = {index for index, _, _ in found}
+    assert drawn_tensors
+    for index, first, last in found:
+        assert program.tensors[index].first <= first <= last <= program.tensors[index].last
+    touches = touches_of(program)
+    for layer, index, inside in zip(
+        touches.layer.tolist(), touches.tensor.tolist(), placed.internal.tolist(), strict=True
+    ):
+        if index in drawn_tensors:
+            assert ((index, layer) in at) != inside, program.tensors[index].name
+    touched = set(zip(touches.tensor.tolist(), touches.layer.tolist(), strict=True))
+    spans = [each.tolist() for each in (placed.spans.buffer, placed.spans.first, placed.spans.last)]
+    for index in drawn_tensors:  # and between its touches it is where its buffer is
+        buffer = buffers_of(program).of[index]
+        for layer in range(program.tensors[index].first, program.tensors[index].last + 1):
+            if (index, layer) not in touched:
+                inside = any(
+                    of == buffer and a <= layer <= b for of, a, b in zip(*spans, strict=True)
+                )
+                assert ((index, layer) in at) != inside
 
 
 @drawn
