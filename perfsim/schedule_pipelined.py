@@ -31,10 +31,10 @@ def pipelined_schedule(times: LayerTimes, shape: Shape, start_s: Seconds) -> lis
     """The work of the first inference; `start_s` are the layers' starts, shape (layers,)."""
     layers = len(start_s)
     strips = column(times, "strips")
-    many = strips >= 3
+    many = (strips >= 3) & (column(times, "sliced_s") <= column(times, "whole_s"))
     slots = np.ones((PHASES, layers))
     slots[3] = np.where(many, strips - 3, 0)
-    # Fewer strips follow each other: read, multiply, vector and write in the phases that have nothing else.
+    # Where a layer is not cut: read, multiply, vector and write in the phases that have nothing else.
     share = slots / np.where(many, strips, 1)
     busy = {}
     for (name, phases), alone in zip(_STAGES.items(), (0, 1, 2, 6), strict=True):
@@ -45,6 +45,13 @@ def pipelined_schedule(times: LayerTimes, shape: Shape, start_s: Seconds) -> lis
         busy[name] = np.where(many, in_phase, alone_s)
     moved = busy["read"] + busy["write"]
     length = np.maximum(np.maximum(moved, busy["unit"]), busy["vector"])
+
+    if (
+        shape.stream and shape.stream_hidden
+    ):  # of a layer that is not cut it passes beside both units
+        beyond = np.maximum(times.vector_s, column(times, "stream_s") - times.matrix_s)
+        length[1] = np.where(many, length[1], times.matrix_s)
+        length[2] = np.where(many, length[2], beyond)
 
     early_s = column(times, "early_bytes") * column(times, "byte_s")
     late_s = column(times, "late_bytes") * column(times, "byte_s")

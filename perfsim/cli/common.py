@@ -52,7 +52,6 @@ def add_run_options(
         "width=0.5, precision.weight=4, hw.ddr_bandwidth=4GB/s",
     )
     add_allow_unpriced(parser)
-
     parser.add_argument(
         "--order",
         choices=("given", "memory"),
@@ -114,6 +113,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         dest="outputs",
         help="write a file, its format by its suffix (.csv, .json, .parquet); may be repeated",
     )
+    add_format(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The options --format and --quiet."""
     parser.add_argument(
         "--format", choices=FORMATS, help="what goes to standard output (default: table)"
     )
@@ -233,12 +237,16 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
         from perfsim.report.files import write_files
 
         write_files(sheet, arguments.outputs)
-    chosen = arguments.format
-    if chosen == "csv":
+    show_sheet(sheet, arguments)
+
+
+def show_sheet(sheet: Sheet, arguments: argparse.Namespace) -> None:
+    """Standard output in the chosen format."""
+    if arguments.format == "csv":
         show(csv_text(sheet))
-    elif chosen == "json":
+    elif arguments.format == "json":
         show(json_text(sheet))
-    elif chosen == "table" or not arguments.quiet:
+    elif arguments.format == "table" or not arguments.quiet:
         import shutil
 
         show(sheet.text(shutil.get_terminal_size((80, 24)).columns))

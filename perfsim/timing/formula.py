@@ -6,8 +6,9 @@ compiled once and run on numbers or numpy arrays of any shapes that broadcast.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import CodeType
 from typing import Any, TypeAlias
@@ -50,6 +51,21 @@ FUNCTIONS: Mapping[str, Callable[..., Values]] = {
 _GLOBALS = {**FUNCTIONS, "__builtins__": {}}
 
 
+class _Branches(ast.NodeTransformer):
+    """Puts the branch that applies into the place of each where(condition, yes, no)."""
+
+    def __init__(self, values: Mapping[str, Values]) -> None:
+        self._values = values
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "where":
+            condition, yes, no = node.args
+            code = compile(ast.unparse(condition), "condition", "eval")
+            chosen: ast.AST = self.visit(yes if eval(code, _GLOBALS, self._values) else no)
+            return chosen
+        return self.generic_visit(node)
+
+
 @dataclass(frozen=True)
 class Formula:
     """One formula of the kernel.
@@ -80,3 +96,10 @@ class Formula:
         """The value of the formula; `values` has every name of its text."""
         # The texts are constants of this package; they have no builtins to call.
         return eval(self.code, _GLOBALS, values)
+
+    def for_one(self, values: Mapping[str, Values]) -> Formula:
+        """The formula as it is for one layer: of each ``where`` the branch that applies to its `values`."""
+        if "where(" not in self.text:
+            return self
+        tree = _Branches(values).visit(ast.parse(self.text, mode="eval"))
+        return replace(self, text=ast.unparse(tree))

@@ -25,7 +25,8 @@ from perfsim.timing.array import matrix_formulas
 from perfsim.timing.energy import energy_formulas
 from perfsim.timing.formula import Formula
 from perfsim.timing.pipelined import PIPELINED, pipelined_formulas
-from perfsim.timing.terms import LayerValues, Shape, shape_of, traffic_formulas
+from perfsim.timing.terms import Shape, shape_of, traffic_formulas
+from perfsim.timing.values import LayerValues
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
