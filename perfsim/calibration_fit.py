@@ -2,8 +2,7 @@
 
 The residual of a row is ln(predicted / measured), and the unknowns are the logarithms of the machine's numbers, so that
 all are of one size. The loss is the soft one, 2 (sqrt(1 + z) - 1) of z = (residual / 0.1)^2: quadratic for rows within
-about 10 %, linear for rows that do not fit. Source: scipy.optimize.least_squares (trust region reflective; Branch,
-Coleman, Li, SIAM J. Sci. Comput. 21(1), 1999).
+about 10 %, linear for rows that do not fit (scipy's trust region reflective; Branch, Coleman, Li, SISC 21(1), 1999).
 
 A number is not determined by the data when its relative standard error, sigma sqrt((J'WJ)^-1), is above
 `LARGEST_ERROR`; J holds the derivatives of the residuals, W the weights that the loss gives to the rows, and sigma, the

@@ -25,6 +25,7 @@ CONVS = [  # input, layer, groups: what of it differs from (channels, height, wi
     ([6, 5, 5], {"channels": 9, "kernel": [3, 2], "groups": 3, "padding": "valid"}),
     ([5, 9, 9], {"channels": 3, "kernel": 5, "stride": 3, "padding": "valid"}),
     ([4, 6, 6], {"channels": 4, "kernel": 3, "groups": 4}),
+    ([3, 6, 6], {"channels": 2, "kernel": [5, 2]}),
 ]
 ARRAYS = [Grid(1, 1, 1), Grid(4, 8, 2), Grid(2, 3, 4), Grid(3, 2, 1), Grid(2, 64, 16)]
 
@@ -119,7 +120,7 @@ def test_winograd_concerns_its_convolutions_alone(load, write):
         ({"channels": 8, "kernel": 3, "stride": 2}, 1, 1),
         ({"channels": 8, "kernel": 5}, 1, 1),
         ({"channels": 8, "kernel": [3, 1]}, 1, 1),
-        ({"channels": 8, "kernel": 3, "groups": 2}, 1, 1),
+        ({"channels": 8, "kernel": 3, "groups": 2}, 2.25, 16 / 9),
     ):
         made = network(load, [8, 6, 6], layer)
         assert cycles(made, write, fast) == cycles(made, write, array) / gain

@@ -199,6 +199,29 @@ def test_by_hand(load):
     assert slow.columns["layer_s"] == pytest.approx([288e-9, 144e-9])
 
 
+@pytest.mark.parametrize(("stream_s", "expected"), [(1.0, 1.0), (0.5, 0.625)])
+def test_a_layer_that_is_faster_as_a_whole_is_not_cut(stream_s, expected, load):
+    """Four strips, half a second of multiplying and of vector work in all; a second of a stream, and half a second.
+
+    Whole: max(0.5 + 0.5, 1) = 1. In strips 1.125: four slots of a quarter for the stream, an eighth for the last one.
+    With half the stream there are five slots of an eighth: 0.625.
+    """
+    network = load(
+        "input: [1, 4, 25]\nlayers:\n  - conv: {channels: 5, kernel: 1, activation: sigmoid}\n"
+    )
+    macs, ops, stream_bytes = 4 * 25 * 5, 4 * 500, 100 + 500
+    machine = Machine(
+        "m",
+        10**6,
+        1e24,
+        2 * macs / 0.5,
+        ops / 0.5,
+        extras=Extras(stream=Stream(stream_bytes / stream_s)),
+    )
+    result = simulate(network, machine, timing="pipelined")
+    assert result.columns["layer_s"] == pytest.approx([expected])
+
+
 # --- over the zoo ----------------------------------------------------------------------------------------------------
 
 NETWORKS = {

@@ -61,7 +61,7 @@ def test_capacity_traffic_and_sums(policy, network):
             assert totals.peak_sram_bytes <= size
         least = compulsory_bytes(program, output=policy != "accumulate")
         assert totals.ddr_bytes >= least
-        if size == SIZES[-1] and policy != "accumulate":
+        if size == SIZES[-1] and policy not in ("accumulate", "streaming"):
             assert totals.ddr_bytes == least
         assert totals.ddr_bytes == sum(columns["ddr_bytes"])
         assert totals.ddr_read_bytes == sum(columns["ddr_read_bytes"])

@@ -157,7 +157,7 @@ def _fields() -> dict[str, Field]:
                 *bandwidth,
                 start="ddr_bandwidth",
             )
-            for name in ("", "read_", "write_")
+            for name in ("", "read_", "write_", "operand_")
         ),
         Field(
             "weight_memory.bandwidth",

@@ -107,7 +107,7 @@ def numbers_in(part: object) -> dict[str, Any]:
             is_dataclass(value) and not isinstance(value, Calibration)
         ):
             found |= {f"{key}.{inner}": number for inner, number in numbers_in(value).items()}
-        elif not isinstance(value, bool | str | None | Calibration):
+        elif not isinstance(value, bool | str | tuple | None | Calibration):
             found[str(key)] = value
     return found
 

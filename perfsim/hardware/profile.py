@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from perfsim import catalog
 from perfsim.document import Document, read_document
-from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
 from perfsim.hardware.fields import flattened, peak_rates
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.hardware.parts import Extras
@@ -23,12 +23,14 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
+    shared_weights,
 )
 from perfsim.hardware.profile_types import (
     Bandwidth,
     Compute,
     ComputeByWidth,
     Frequency,
+    LayerClass,
     Ratio,
     Seconds,
     Size,
@@ -36,6 +38,20 @@ from perfsim.hardware.profile_types import (
 )
 from perfsim.settings import apply_settings
 from perfsim.validation import STRICT, Misfit, Name, Text, validate
+
+
+def _check_output_stage(value: Any) -> Any:
+    """Operators of the vector unit by their names; raises UnknownNameError or InvalidValueError."""
+    from perfsim.network.operator import Unit  # few machines say so
+    from perfsim.network.operators import OPERATORS
+
+    names = [name for name, each in OPERATORS.items() if each.unit is Unit.VECTOR]
+    if not isinstance(value, list):
+        raise InvalidValueError("", found=describe(value), expected="a list of operators")
+    for name in value:
+        if name not in names:
+            raise unknown_name("operator of the vector unit", str(name), names)
+    return value
 
 
 class HardwareProfile(BaseModel):
@@ -78,6 +94,15 @@ class HardwareProfile(BaseModel):
     )
     compression: CompressionProfile | None = Field(
         None, description="bytes that move for each byte of a tensor"
+    )
+    weights_shared_by: dict[LayerClass, Annotated[Ratio, Field(ge=1)]] = Field(
+        {}, description="images that have a fetch of weights in common, by class of layers"
+    )
+    output_stage: Annotated[list[str], BeforeValidator(_check_output_stage)] = Field(
+        [], description="operators that are applied on the matrix unit's way out, such as add"
+    )
+    write_through: bool = Field(
+        False, description="whether feature maps that stay on chip are written to DDR as well"
     )
     layer_cost: Seconds | None = Field(None, description="time of each layer beside")
     inference_cost: Seconds | None = Field(None, description="time of each inference beside")
@@ -182,7 +207,11 @@ class HardwareProfile(BaseModel):
             stream=self.stream.part() if self.stream else None,
             weight_memory=self.weight_memory.part() if self.weight_memory else None,
             feature_map_ratio=compression.feature_map if compression else None,
-            weight_ratio=compression.weights() if compression else {},
+            weight_ratio=shared_weights(
+                compression.weights() if compression else {}, self.weights_shared_by
+            ),
+            output_stage=tuple(self.output_stage),
+            write_through=self.write_through,
             layer_cost_s=self.layer_cost,
             inference_cost_s=self.inference_cost,
             energy=self.energy.part() if self.energy else None,

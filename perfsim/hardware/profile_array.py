@@ -7,7 +7,15 @@ from typing import Literal
 from pydantic import BaseModel, Field, model_validator
 
 from perfsim.errors import InvalidValueError, UnknownNameError
-from perfsim.hardware.parts import Array, DepthwiseUnit, Grid, RowStationary, Systolic, Winograd
+from perfsim.hardware.parts import (
+    ROUNDED,
+    Array,
+    DepthwiseUnit,
+    Grid,
+    RowStationary,
+    Systolic,
+    Winograd,
+)
 from perfsim.hardware.profile_types import Bandwidth, Ratio, Size, Whole
 from perfsim.validation import STRICT, Misfit
 
@@ -50,8 +58,16 @@ class ArrayProfile(BaseModel):
     output_channels: Whole | None = Field(None, description="output channels in a cycle")
     packing: Literal["none", "kernel_row", "kernel", "stride"] | None = Field(
         None,
-        description="what else fills the input channels: the taps of a row of the kernel (kernel_row) or the pixels "
-        "that a stride skips (stride), in layers with fewer channels; all taps (kernel), in every layer",
+        description="what else fills the input channels: the taps of a row of the kernel (kernel_row), the pixels that "
+        "a stride skips (stride) or all taps (kernel)",
+    )
+    packing_layers: Literal["narrow", "all"] | None = Field(
+        None,
+        description="which layers are packed: those with fewer channels (narrow, unless given for kernel_row and "
+        "stride) or all (for kernel)",
+    )
+    rounded: list[Literal["pixels", "input_channels", "output_channels", "taps"]] | None = Field(
+        None, description="what is rounded up to whole steps of the array; all of it unless given"
     )
     rows: Whole | None = Field(None, description="rows of a systolic or row-stationary array")
     columns: Whole | None = Field(None, description="its columns")
@@ -75,7 +91,10 @@ class ArrayProfile(BaseModel):
         None, description="convolutions with fewer multiplications"
     )
 
-    _GRID = ("pixels", "input_channels", "output_channels", "packing")
+    _GRID = (
+        *("pixels", "input_channels", "output_channels"),
+        *("packing", "packing_layers", "rounded"),
+    )
     _ROW = ("input_words", "weight_words", "buffer", "partial_sum_bandwidth")
 
     @model_validator(mode="after")
@@ -134,6 +153,8 @@ class ArrayProfile(BaseModel):
                 self.packing or "none",
                 depthwise,
                 winograd,
+                self.packing_layers or "",
+                ROUNDED if self.rounded is None else tuple(self.rounded),
             )
         rows, columns = self.rows or 1, self.columns or 1
         if self.flow == "row_stationary":

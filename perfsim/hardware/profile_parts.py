@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
@@ -36,6 +37,9 @@ class StreamProfile(BaseModel):
     bandwidth: Bandwidth | None = Field(None, description="both directions together")
     read_bandwidth: Bandwidth | None = Field(None, description="to the units")
     write_bandwidth: Bandwidth | None = Field(None, description="from the units")
+    operand_bandwidth: Bandwidth | None = Field(
+        None, description="to what is applied on the way out (output_stage), a port of its own"
+    )
     hidden: bool = Field(True, description="whether it passes while the units compute")
 
     @model_validator(mode="after")
@@ -48,11 +52,23 @@ class StreamProfile(BaseModel):
                 found=found,
                 expected="either bandwidth, or read_bandwidth, write_bandwidth or both",
             )
+        if self.operand_bandwidth and self.read_bandwidth is None:
+            raise InvalidValueError(
+                "a port for operands stands beside one for the rest",
+                found="operand_bandwidth alone",
+                expected="read_bandwidth beside it",
+            )
         return self
 
     def part(self) -> Stream:
         """The stream."""
-        return Stream(self.bandwidth, self.read_bandwidth, self.write_bandwidth, self.hidden)
+        return Stream(
+            self.bandwidth,
+            self.read_bandwidth,
+            self.write_bandwidth,
+            self.hidden,
+            self.operand_bandwidth,
+        )
 
 
 class WeightMemoryProfile(BaseModel):
@@ -138,6 +154,17 @@ class CalibrationProfile(BaseModel):
             (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
         )
+
+
+def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
+    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common."""
+    if not images:
+        return ratios
+    found = {}
+    for name, instead in LAYER_CLASSES.items():
+        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, images))
+        found[name] = ratio / among
+    return found
 
 
 def check_efficiency(value: Any) -> Any:

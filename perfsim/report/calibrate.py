@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from perfsim.confidence import LEVEL
 from perfsim.report.files import check_outputs, write_whole
-from perfsim.report.run import machine_record
+from perfsim.report.machine import machine_record
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import NAME_LEAST, Column, table, wrapped
 from perfsim.report.validate import percent

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from perfsim.confidence import LEVEL, confidence_of
+from perfsim.report.machine import machine_text
 from perfsim.report.run import (
     confidence_record,
     interval_text,
-    machine_text,
     order_record,
     order_text,
     policies,
@@ -24,6 +24,7 @@ from perfsim.report.text import (
     amount,
     duration,
     scaled,
+    small_amount,
     table,
     texts,
     wrapped,
@@ -103,6 +104,10 @@ def _totals(results: Sequence[Result], sure: Sequence[Confidence], width: int) -
     if any(gaps):
         shown = ["" if gap is None else f"{gap:.2%}" for gap in gaps]
         further.append(Column("gap of DDR", shown, 1))
+    energies = [each.energy_j for each in totals]
+    if any(each is not None for each in energies):
+        shown = ["" if each is None else small_amount(each, "J") for each in energies]
+        further.append(Column("energy", shown, 1))
     return table(
         [
             Column(

@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import perfsim.placement.memory_levels as memory
-from perfsim.report.run import (
-    machine_record,
-    machine_text,
-    order_record,
-    order_text,
-    search_record,
-    search_text,
-    settings_text,
-)
+from perfsim.report.machine import machine_record, machine_text
+from perfsim.report.run import order_record, order_text, search_record, search_text, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import BYTE_UNITS, Column, amount, scaled, table, texts, wrapped
 

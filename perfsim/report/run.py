@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from perfsim.confidence import confidence_of
-from perfsim.hardware.machine import NUMBERS
 from perfsim.program import Kind
+from perfsim.report.machine import machine_record, machine_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     BYTE_UNITS,
     COUNT_UNITS,
+    ENERGY_UNITS,
     NAME_LEAST,
     TIME_UNITS,
     Column,
@@ -19,6 +20,7 @@ from perfsim.report.text import (
     count,
     duration,
     scaled,
+    small_amount,
     table,
     texts,
     wrapped,
@@ -28,10 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsim.confidence import Confidence, Interval
-    from perfsim.hardware.machine import Machine
     from perfsim.placement.placement import Placement
     from perfsim.program import Program
     from perfsim.result import Columns, Result
+
+
+_CAUSES = {
+    "matrix_j": "MACs",
+    "vector_j": "vector operations",
+    "sram_j": "SRAM",
+    "ddr_j": "DDR",
+    "weight_j": "weights' memory",
+    "static_j": "static",
+}
 
 
 def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
@@ -98,20 +109,6 @@ def _confidence_lines(result: Result, confidence: Confidence) -> list[str]:
     return [*lines, *confidence.notes]
 
 
-def machine_record(machine: Machine) -> dict[str, Any]:
-    """The numbers of a machine in SI units."""
-    return dict(zip(NUMBERS, machine.numbers, strict=True))
-
-
-def machine_text(machine: Any) -> str:
-    """The numbers of a machine in one line."""
-    return (
-        f"{amount(machine.sram_bytes, 'B')} SRAM, {amount(machine.ddr_bytes_per_s, 'B/s')} DDR, "
-        f"{amount(machine.matrix_flops, 'FLOPS')} matrix, "
-        f"{amount(machine.vector_flops, 'FLOPS')} vector"
-    )
-
-
 def settings_text(settings: Sequence[str]) -> str:
     """What was changed for a run, for its heading."""
     return f"; with {', '.join(settings)}" if settings else ""
@@ -158,14 +155,23 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
 
     confidence = confidence_of(result)
     sure = "" if confidence.calibrated else " (not calibrated)"
+    further = "".join(
+        f", {what} {busy(seconds)}"
+        for what, seconds in (
+            ("stream", totals.stream_s),
+            ("weights' memory", totals.weight_s),
+            ("fixed costs", totals.overhead_s),
+        )
+        if seconds is not None
+    )
     summary = [
         f"total {duration(totals.total_s)} per inference{sure}, of which busy: data movement "
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
-        f"{busy(totals.vector_s)}; mostly bound by {totals.bound}",
+        f"{busy(totals.vector_s)}{further}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
         f"{count(totals.params, 'parameters')}{_widths(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
-        f"{amount(totals.ddr_write_bytes, 'B')} written; SRAM: at most "
+        f"{amount(totals.ddr_write_bytes, 'B')} written{_own_weights(result)}; SRAM: at most "
         f"{amount(totals.peak_sram_bytes, 'B')} of {amount(int(machine.sram_bytes), 'B')} in use"
         + (" (counted before the overflow)" if totals.peak_sram_bytes > machine.sram_bytes else ""),
         "where: input/weights/output while the layer runs, i in internal memory, e external",
@@ -177,6 +183,8 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
             f"{duration(totals.steady_s)}, {amount(totals.steady_ddr_bytes, 'B')} over DDR",
         )
     summary[-1:-1] = _confidence_lines(result, confidence)
+    if totals.energy_j is not None:
+        summary.insert(-1, _energy_text(result))
     unpriced = f"{wrapped(result.program.unpriced, width)}\n\n" if result.program.unpriced else ""
     body = table(_columns(result.columns, totals.total_s), width, has_total=True)
     return (
@@ -187,6 +195,28 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         + "\n"
         + "\n".join(wrapped(line, width) for line in summary)
         + "\n"
+    )
+
+
+def _own_weights(result: Result) -> str:
+    """What a memory of the weights' own gave."""
+    moved = result.columns.get("weight_memory_bytes")
+    return "" if moved is None else f"; weights' memory: {amount(sum(moved), 'B')} read"
+
+
+def _energy_text(result: Result) -> str:
+    """The energy of a run by cause, the largest first, and its product with the time."""
+    totals, columns = result.totals, result.columns
+    energy_j, product = totals.energy_j or 0.0, totals.energy_delay_js or 0.0
+    causes = {what: sum(columns[name]) for name, what in _CAUSES.items() if name in columns}
+    shown = [
+        f"{what} {small_amount(joules, 'J')} ({joules / energy_j:.0%})"
+        for what, joules in sorted(causes.items(), key=lambda each: -each[1])
+        if joules
+    ]
+    return (
+        f"energy {small_amount(energy_j, 'J')} per inference: {', '.join(shown)}; "
+        f"energy-delay product {small_amount(product, 'J s')}"
     )
 
 
@@ -219,6 +249,11 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
     def left(head: str, name: str, keep: int) -> Column:
         return Column(head, [*texts(columns[name]), ""], keep, left=True)
 
+    def if_stated(
+        head: str, name: str, units: Sequence[tuple[float, str]], keep: int
+    ) -> list[Column]:
+        return [kept(scaled(head, sums(name), units), keep)] if name in columns else []
+
     used = columns["sram_used_bytes"]
     total_times = [*columns["layer_s"], total_s]
     return [
@@ -238,9 +273,14 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
         times("DDR", "ddr_s", 6),
         times("matrix", "matrix_s", 14),
         times("vector", "vector_s", 15),
+        *if_stated("cycles", "matrix_cycles", COUNT_UNITS, 16),
+        *if_stated("stream", "stream_s", TIME_UNITS, 7),
+        *if_stated("weights", "weight_s", TIME_UNITS, 3),
+        *if_stated("fixed", "overhead_s", TIME_UNITS, 13),
         times("comp.", "compute_s", 3),
         scaled("time", total_times, TIME_UNITS),
         left("bound", "bound", 1),
+        *if_stated("energy", "energy_j", ENERGY_UNITS, 5),
         left("fused", "fused", 8),
     ]
 

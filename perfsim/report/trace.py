@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from perfsim import __version__
 from perfsim.report.files import check_outputs, write_whole
+from perfsim.report.machine import machine_record
 from perfsim.report.memory import map_of
-from perfsim.report.run import machine_record, policies
+from perfsim.report.run import policies
 from perfsim.timeline import RESOURCES, timeline_of
 
 if TYPE_CHECKING:

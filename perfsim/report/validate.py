@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from perfsim.confidence import LEVEL
-from perfsim.report.run import machine_record, machine_text, settings_text
+from perfsim.report.machine import machine_record, machine_text
+from perfsim.report.run import settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import NAME_LEAST, Column, table, texts, wrapped
 

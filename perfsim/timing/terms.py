@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from perfsim.hardware.parts import Grid, RowStationary, Systolic
+from perfsim.hardware.parts import ROUNDED, Grid, RowStationary, Systolic
+from perfsim.per_object import per_object
 from perfsim.timing.formula import Formula
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Shape:
 
     array: str = ""  # "grid", "row_stationary" or the flow of a systolic one
     packing: str = "none"
+    packing_layers: str = ""
+    rounded: tuple[str, ...] = ROUNDED
     preload: bool = False
     depthwise: bool = False
     winograd: bool = False
@@ -29,6 +32,7 @@ class Shape:
     matrix_speed: bool = False
     ddr: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
+    apart: bool = False  # what moves is not what the placement says, so reads and writes are stated
     stream: str = ""
     stream_hidden: bool = True
     weight_memory: bool = False
@@ -37,6 +41,7 @@ class Shape:
     energy: tuple[str, ...] = ()
 
 
+@per_object
 def shape_of(machine: Machine) -> Shape:
     """The shape of a machine."""
     extras = machine.extras
@@ -49,7 +54,11 @@ def shape_of(machine: Machine) -> Shape:
     if stream is not None:
         both = "(input_bytes + output_bytes) / stream_bytes_per_s"
         ways = [both] if stream.bytes_per_s is not None else []
-        ways += ["input_bytes / stream_read_bytes_per_s"] * (stream.read_bytes_per_s is not None)
+        if stream.operand_bytes_per_s is not None:
+            ways += ["(input_bytes - operand_bytes) / stream_read_bytes_per_s"]
+            ways += ["operand_bytes / stream_operand_bytes_per_s"]
+        elif stream.read_bytes_per_s is not None:
+            ways += ["input_bytes / stream_read_bytes_per_s"]
         ways += ["output_bytes / stream_write_bytes_per_s"] * (stream.write_bytes_per_s is not None)
     costs = [
         *(["counted * layer_cost_s"] if extras.layer_cost_s is not None else []),
@@ -59,6 +68,8 @@ def shape_of(machine: Machine) -> Shape:
     return Shape(
         array=array.flow if isinstance(array, Systolic) else name,
         packing=array.packing if isinstance(array, Grid) else "none",
+        packing_layers=array.packing_layers if isinstance(array, Grid) else "",
+        rounded=array.rounded if isinstance(array, Grid) else ROUNDED,
         preload=isinstance(array, Systolic) and array.preload,
         depthwise=array is not None and array.depthwise is not None,
         winograd=has_winograd,
@@ -77,6 +88,7 @@ def shape_of(machine: Machine) -> Shape:
             )
             if present
         ),
+        apart=bool(extras.output_stage) or extras.write_through,
         stream=f"max({', '.join(ways)})" if len(ways) > 1 else "".join(ways),
         stream_hidden=stream is None or stream.hidden,
         weight_memory=extras.weight_memory is not None,
@@ -129,13 +141,18 @@ class Traffic(Protocol):
 def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...]:
     """The formulas up to ddr_s, weight_s and stream_s; `split` where reads and writes are needed each for itself."""
     formulas: list[Formula] = []
-    if split or shape.ratios or shape.weight_memory:
+    packed = shape.packing == "stride" and shape.packing_layers == "all"
+    if split or shape.ratios or shape.weight_memory or shape.apart or packed:
         maps, weights, written = "map_read_bytes", "weight_read_bytes", "write_bytes"
         if "feature_map_ratio" in shape.ratios:
             maps = "ceil(map_read_bytes * feature_map_ratio)"
             written = "ceil(write_bytes * feature_map_ratio)"
-        if "weight_ratio" in shape.ratios:
-            weights = "ceil(weight_read_bytes * weight_ratio)"
+        ratios = [" * weight_ratio"] * ("weight_ratio" in shape.ratios)
+        if packed:
+            formulas.append(_PACKED_WEIGHTS)
+            ratios.append(" * packed_weights")
+        if ratios:
+            weights = f"ceil(weight_read_bytes{''.join(ratios)})"
         read = maps if shape.weight_memory else f"{maps} + {weights}"
         formulas += [
             Formula("ddr_read_bytes", read, "bytes from external memory"),
@@ -153,6 +170,15 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
             Formula("stream_s", shape.stream, "on-chip memory to and from the units [s]")
         )
     return tuple(formulas)
+
+
+# A kernel that is cut up by its stride is filled up to whole strides with zeros.
+_PACKED_WEIGHTS = Formula(
+    "packed_weights",
+    "ceil(tap_rows / stride) * ceil(tap_columns / stride) * stride * stride / taps",
+    "bytes of packed weights for each of them",
+    "macs",
+)
 
 
 def _ddr_text(shape: Shape) -> str:

@@ -47,6 +47,7 @@ class LayerWork:
         unshaped: 1 for layers with multiply-accumulates whose loops are not known: rows of a layer table.
         bits: the width of the widest operand.
         input_bytes, output_bytes, weight_bytes: of the tensors that it touches, each once.
+        operand_bytes: of the inputs, what is read on its way out (`output_stage`).
         out_rows: places along all axes but the last, images included; of matrices 1.
         out_height: places along the axis before the last; 1 where there is none.
         out_columns: places along the last axis; of matrices their rows.
@@ -65,6 +66,7 @@ class LayerWork:
     unshaped: Counts
     bits: Counts
     input_bytes: Counts
+    operand_bytes: Counts
     output_bytes: Counts
     weight_bytes: Counts
     groups: Counts
@@ -84,6 +86,11 @@ class LayerWork:
     def taps(self) -> Counts:
         """Kernel places."""
         return self.tap_rows * self.tap_columns
+
+    @cached_property
+    def first_unshaped(self) -> int:
+        """The position of the first layer whose loops are not known; -1 for none."""
+        return int(np.argmax(self.unshaped)) if self.unshaped.any() else -1
 
     @cached_property
     def depthwise(self) -> Counts:
@@ -108,6 +115,7 @@ def layer_work(program: Program) -> LayerWork:
             "unshaped": 0,
             "bits": max((tensors[each].bits for each in touched), default=0),
             "input_bytes": sum(tensors[each].bytes for each in dict.fromkeys(layer.reads)),
+            "operand_bytes": 0,
             "output_bytes": sum(tensors[each].bytes for each in layer.writes),
             "weight_bytes": sum(tensors[each].bytes for each in layer.weights),
         }

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from perfsim.errors import InvalidValueError, unknown_name
 from perfsim.report.figures import canvas
 from perfsim.report.files import check_outputs, write_whole
-from perfsim.report.run import machine_text, policies, settings_text
+from perfsim.report.machine import machine_text
+from perfsim.report.run import policies, settings_text
 from perfsim.report.text import duration
 
 if TYPE_CHECKING:
