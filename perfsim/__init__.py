@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfsim.accuracy import Accuracy, Validation, validate
+    from perfsim.calibration import CalibrationResult, calibrate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         CountError,
@@ -69,6 +70,7 @@ _HOMES = {
     "report": "perfsim.report",
     "gains": "perfsim.sensitivity",
     "validate": "perfsim.accuracy",
+    "calibrate": "perfsim.calibration",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
@@ -97,6 +99,7 @@ _HOMES = {
     "Gain": "perfsim.sensitivity",
     "Validation": "perfsim.accuracy",
     "Accuracy": "perfsim.accuracy",
+    "CalibrationResult": "perfsim.calibration",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -125,6 +128,7 @@ __all__ = [
     "validate",
     "measure",
     "measure_host",
+    "calibrate",
     "plan_addresses",
     "make_buffers",
     "write",
@@ -151,6 +155,7 @@ __all__ = [
     "Gain",
     "Validation",
     "Accuracy",
+    "CalibrationResult",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -13,10 +13,11 @@ import numpy as np
 
 from perfsim import catalog
 from perfsim.accuracy import Accuracy, accuracy_of
-from perfsim.calibration_choice import chosen_parameters, named_parameters
+from perfsim.calibration_choice import candidates_of, choose, named_parameters
 from perfsim.calibration_file import calibrated_text
-from perfsim.calibration_fit import fit_identified, left_out
+from perfsim.calibration_fit import fit_identified
 from perfsim.calibration_rows import Rows
+from perfsim.calibration_steps import left_out
 from perfsim.confidence import Spread, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values
@@ -170,12 +171,13 @@ def calibrate(
         return np.log(predicted_s / rows.measured_s)[fitted_rows]
 
     if fit is None:
-        parameters = chosen_parameters(document, path, stated, residuals, len(fitted_rows))
+        found, without = choose(residuals, candidates_of(document, path, stated), len(fitted_rows))
+        frozen: dict[str, float] = {}
     else:
         parameters = named_parameters(document, path, stated, fit, len(fitted_rows))
-    found, frozen = fit_identified(residuals, parameters)
-    kept = [each for each in parameters if each.key not in frozen]
-    without = left_out(residuals, kept, found)
+        found, frozen = fit_identified(residuals, parameters)
+        kept = [each for each in parameters if each.key not in frozen]
+        without = left_out(residuals, kept, found)
     written = {key: field_of(key).written(value, DIGITS) for key, value in found.values.items()}
     errors = found.relative_errors
     before = {key: field_of(key).written(stated[key]) for key in found.values if key in stated}

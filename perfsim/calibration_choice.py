@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.calibration_fit import Parameter, Residuals, stepwise
+from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit
+from perfsim.calibration_steps import left_out_chosen, stepwise
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.hardware import units
 from perfsim.hardware.fields import field_of, start_of
@@ -77,10 +78,8 @@ def named_parameters(
     return parameters
 
 
-def chosen_parameters(
-    document: Document, path: Path, stated: Mapping[str, float], residuals: Residuals, rows: int
-) -> list[Parameter]:
-    """Those of `CANDIDATES` that lower the leave-one-out error; at most four, and one for every three rows."""
+def candidates_of(document: Document, path: Path, stated: Mapping[str, float]) -> list[Parameter]:
+    """Those of `CANDIDATES` that the base has a place for."""
     candidates = []
     for key in CANDIDATES:
         if key.startswith(_ONLY_STATED) and key not in stated:
@@ -90,7 +89,24 @@ def chosen_parameters(
         except InputError:
             continue  # it contradicts what the base says
         candidates.append(_parameter(document, stated, key))
-    return stepwise(residuals, candidates, min(MOST_CHOSEN, rows // ROWS_PER_CHOSEN))
+    return candidates
+
+
+def choose(residuals: Residuals, candidates: Sequence[Parameter], rows: int) -> tuple[Fit, Floats]:
+    """The fit of the numbers that carry over best, and the residuals of each row predicted without it, shape (rows,).
+
+    At most four numbers, and one for every three rows; none where the choice, repeated without each row, predicts the
+    rows no better than the base does.
+    """
+    most = min(MOST_CHOSEN, rows // ROWS_PER_CHOSEN)
+    found = stepwise(residuals, candidates, most)
+    base = residuals({})
+    if not found.values:
+        return found, base
+    without = left_out_chosen(residuals, candidates, most)
+    if abs(without).mean() >= abs(base).mean():
+        return fit(residuals, []), base
+    return found, without
 
 
 def _parameter(document: Document, stated: Mapping[str, float], key: str) -> Parameter:

@@ -2,8 +2,7 @@
 
 The residual of a row is ln(predicted / measured), and the unknowns are the logarithms of the machine's numbers, so that
 all are of one size. The loss is the soft one, 2 (sqrt(1 + z) - 1) of z = (residual / 0.1)^2: quadratic for rows within
-about 10 %, linear for rows that do not fit. Source: scipy.optimize.least_squares (trust region reflective; Branch,
-Coleman, Li, SIAM J. Sci. Comput. 21(1), 1999).
+about 10 %, linear for rows that do not fit (scipy's trust region reflective; Branch, Coleman, Li, SISC 21(1), 1999).
 
 A number is not determined by the data when its relative standard error, sigma sqrt((J'WJ)^-1), is above
 `LARGEST_ERROR`; J holds the derivatives of the residuals, W the weights that the loss gives to the rows, and sigma, the
@@ -26,7 +25,6 @@ Kept: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]] | slice
 LOSS_SCALE = 0.1
 LARGEST_ERROR = 0.5
 LEAST_NOISE = 0.01
-MOST_FOLDS = 30
 _STEP = (
     1e-3  # of a logarithm, for derivatives; wide enough to look across the kinks of rounded counts
 )
@@ -80,20 +78,29 @@ class Fit:
         return dict(zip(self.values, errors.tolist(), strict=True))
 
     @property
+    def _leverage(self) -> Floats:
+        """By how much each row decides its own prediction: 0 for not at all, 1 for alone."""
+        rows, count = self.jacobian.shape
+        if not count:
+            return np.zeros(rows)
+        roots = np.sqrt(_weights(self.residuals))
+        directions, sizes, _ = np.linalg.svd(self.jacobian * roots[:, None], full_matrices=False)
+        used = directions[:, sizes > 1e-9 * max(float(sizes.max()), 1e-300)]
+        leverage: Floats = np.square(used).sum(axis=1)
+        return leverage
+
+    @property
+    def left_out_size(self) -> float:
+        """The mean size of the residuals of rows that were left out, to first order: residual / (1 - leverage)."""
+        return float(np.mean(np.abs(self.residuals) / np.maximum(1 - self._leverage, 1e-3)))
+
+    @property
     def standardised(self) -> Floats:
         """The residuals in units of their own spread (1.48 times the median size, freedom and leverage taken out)."""
         rows, count = self.jacobian.shape
-        leverage = np.zeros(rows)
-        if count:
-            roots = np.sqrt(_weights(self.residuals))
-            directions, sizes, _ = np.linalg.svd(
-                self.jacobian * roots[:, None], full_matrices=False
-            )
-            used = directions[:, sizes > 1e-9 * max(float(sizes.max()), 1e-300)]
-            leverage = np.square(used).sum(axis=1)
         freedom = np.sqrt(rows / max(rows - count, 1))
         spread = max(1.4826 * freedom * float(np.median(np.abs(self.residuals))), 2 * LEAST_NOISE)
-        found: Floats = self.residuals / (spread * np.sqrt(np.maximum(1 - leverage, 0.05)))
+        found: Floats = self.residuals / (spread * np.sqrt(np.maximum(1 - self._leverage, 0.05)))
         return found
 
 
@@ -111,7 +118,8 @@ def fit(
 ) -> Fit:
     """The values of `parameters` that make the residuals smallest.
 
-    kept: which rows count, as numpy takes it. near: values that are close already, so that no others are tried first.
+    kept: which rows count, as numpy takes it. near: values that are close already; those of other keys are looked for
+        over a wide range first.
     """
     sizes = [each for each in parameters if each.is_size]
     others = [each for each in parameters if not each.is_size]
@@ -119,7 +127,7 @@ def fit(
         return _fit_smooth(residuals, others, {}, kept, near)
     (size,) = sizes
     best: Fit | None = None
-    centre = size.start if near is None else near[size.key]
+    centre = size.start if near is None else near.get(size.key, size.start)
     for steps in _SIZE_STEPS:
         middle = centre if best is None else best.values[size.key]
         for step in steps.tolist():
@@ -156,10 +164,10 @@ def _fit_smooth(
 
     low = np.log([each.least for each in parameters])
     high = np.log([each.most for each in parameters])
-    start = np.log([each.start if near is None else near[each.key] for each in parameters])
-    start = np.clip(start, low, high)
-    if near is None:
-        start = _scanned(rest, start, low, high)
+    known = near or {}
+    start = np.log([known.get(each.key, each.start) for each in parameters])
+    unknown = [place for place, each in enumerate(parameters) if each.key not in known]
+    start = _scanned(rest, np.clip(start, low, high), low, high, unknown)
     if parameters:
         # A start on a bound would stay there: the search begins inside.
         inside = np.clip(start, low + 1e-6, high - 1e-6)
@@ -188,13 +196,21 @@ def loss_of(residuals: Floats) -> float:
     return float(0.5 * LOSS_SCALE**2 * np.sum(2 * (np.sqrt(1 + scaled) - 1)))
 
 
-def _scanned(rest: Callable[[Floats], Floats], start: Floats, low: Floats, high: Floats) -> Floats:
-    """A better start: each unknown in turn over a wide range, twice; the others stay.
+def _scanned(
+    rest: Callable[[Floats], Floats],
+    start: Floats,
+    low: Floats,
+    high: Floats,
+    unknown: Sequence[int],
+) -> Floats:
+    """A better start: each unknown in turn over a wide range, twice where there are several; the others stay.
 
     A time is the larger of several, so that far from its place a number may change nothing.
     """
+    if not unknown:
+        return start
     best, least = start.copy(), loss_of(rest(start))
-    for place in [*range(len(start))] * 2:
+    for place in [*unknown] * min(len(unknown), 2):
         for step in _SCANNED.tolist():
             tried = best.copy()
             tried[place] = min(max(start[place] + step, low[place]), high[place])
@@ -241,68 +257,3 @@ def fit_identified(
         alike = [each for each in left if errors[each.key] >= 0.9 * worst]
         frozen[alike[-1].key] = errors[alike[-1].key]
         left.remove(alike[-1])
-
-
-def left_out(residuals: Residuals, parameters: Sequence[Parameter], whole: Fit) -> Floats:
-    """The residual of each row as predicted without it, shape (rows,): the fit is repeated without each row.
-
-    Of more than `MOST_FOLDS` rows, several are left out together.
-    """
-    rows = len(whole.residuals)
-    if not parameters:
-        return whole.residuals
-    folds = np.arange(rows) % min(rows, MOST_FOLDS)
-    found = np.empty(rows)
-    for fold in range(int(folds.max()) + 1):
-        out = folds == fold
-        without = fit(residuals, parameters, ~out, near=whole.values)
-        found[out] = residuals(without.values)[out]
-    return found
-
-
-def stepwise(
-    residuals: Residuals,
-    candidates: Sequence[Parameter],
-    most: int,
-    tried_at_most: int = 4,
-    least_gain: float = 0.03,
-) -> list[Parameter]:
-    """The candidates that lower the mean leave-one-out error, at most so many, found one after the other.
-
-    tried_at_most: of the candidates that fit best with what is chosen, so many are tried by leaving rows out.
-    least_gain: by what share of the error each one must lower it.
-    """
-    chosen: list[Parameter] = []
-    error = float(np.mean(np.abs(residuals({}))))
-    while len(chosen) < most:
-        fits = []
-        for each in candidates:
-            if each not in chosen:
-                found = fit(residuals, [*chosen, each])
-                if max(found.relative_errors.values()) <= LARGEST_ERROR:
-                    fits.append((found.loss, [*chosen, each], found))
-        fits.sort(key=lambda entry: entry[0])
-        scored = [
-            (float(np.mean(np.abs(left_out(residuals, names, found)))), names)
-            for _, names, found in fits[:tried_at_most]
-        ]
-        if not scored:
-            return chosen
-        lowest, names = min(scored, key=lambda entry: entry[0])
-        if lowest > error * (1 - least_gain) or error - lowest < 1e-4:
-            return chosen
-        chosen, error = names, lowest
-        chosen, error = _without_needless(residuals, chosen, error)
-    return chosen
-
-
-def _without_needless(
-    residuals: Residuals, chosen: list[Parameter], error: float
-) -> tuple[list[Parameter], float]:
-    """`chosen` without those that no longer lower the error, now that others are there."""
-    for each in chosen[:-1]:
-        fewer = [other for other in chosen if other is not each]
-        without = float(np.mean(np.abs(left_out(residuals, fewer, fit(residuals, fewer)))))
-        if without <= error:
-            chosen, error = fewer, without
-    return chosen, error

@@ -16,8 +16,9 @@ from perfsim.measured import at_row
 from perfsim.program import lower
 from perfsim.simulation import policies_of
 from perfsim.timing.kernel import layer_times
+from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.timing.values import TRAFFIC
-from perfsim.timing.work import LayerWork, layer_work
+from perfsim.timing.work import LayerWork
 from perfsim.traffic import Moved
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class Rows:
         self.measured_s = np.array([row.measured_ms / 1000 for row in measured.measurements])
         self._policy, self._timing = policies_of(machine, None, None)
         self._programs = [lower(network) for network in measured.networks]
-        self._work = _joined_work([layer_work(program) for program in self._programs])
+        self._stages = [
+            output_stage(program, machine.extras.output_stage) for program in self._programs
+        ]
+        works = map(work_with, self._programs, self._stages)
+        self._work = _joined_work(list(works))
         lengths = [len(program.layers) for program in self._programs]
         self._starts = np.cumsum([0, *lengths])
         self._runs = np.array(measured.runs)
@@ -71,8 +76,9 @@ class Rows:
 
     def predicted_s(self, machine: Machine) -> Floats:
         """The steady times [s] of the rows on `machine`, shape (rows,); raises InputError as `simulate` does."""
-        bare = replace(machine, extras=replace(machine.extras, energy=None))
-        times = layer_times(self._work, self._traffic_of(machine), bare, self._timing)
+        if machine.extras.energy is not None:  # no time depends on it
+            machine = replace(machine, extras=replace(machine.extras, energy=None))
+        times = layer_times(self._work, self._traffic_of(machine), machine, self._timing)
         layer_s = np.broadcast_to(times.layer_s, self._starts[-1:])
         totals = np.add.reduceat(layer_s, self._starts[:-1])
         found: Floats = np.where(self._layers >= 0, layer_s[self._layers], totals[self._runs])
@@ -90,7 +96,8 @@ class Rows:
                 except InputError as error:
                     row = self.measured.measurements[self.measured.runs.index(run)]
                     raise at_row(error, self.measured.file, row) from None
-                moved.append(Moved(program, placement, steady=True))
+                through = machine.extras.write_through
+                moved.append(Moved(program, placement, self._stages[run], through, steady=True))
             self._traffic[sram_bytes] = _joined_traffic(moved, self._starts)
         return self._traffic[sram_bytes]
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from perfsim.network.work import shape_text, total
+from perfsim.timing.energy import ENERGIES
 from perfsim.timing.kernel import BOUNDS, PARTS, LayerTimes, fold
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 
 _SUMMED = ("weight_s", "stream_s", "overhead_s")
-ENERGIES = ("matrix_j", "vector_j", "sram_j", "ddr_j", "weight_j", "static_j", "energy_j")
 # The columns behind all others, of machines that state what they need.
 FURTHER = ("matrix_cycles", "weight_memory_bytes", *_SUMMED, *ENERGIES)
 

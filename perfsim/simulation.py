@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from perfsim.errors import InvalidValueError, UnknownNameError, describe
-from perfsim.hardware.machine import Machine
+from perfsim.hardware.machine import NUMBERS, Machine, numbers_in, with_numbers
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
 from perfsim.placement.placement import PlacementPolicy
@@ -21,6 +21,9 @@ from perfsim.traffic import Moved, MovedInSizes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from perfsim.timing.terms import Traffic
+    from perfsim.timing.work import LayerWork
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Wholes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -92,23 +95,24 @@ def simulate_array(
     program = network if isinstance(network, Program) else lower(network)
     stage = output_stage(program, machines.extras.output_stage)
     work = work_with(program, stage)
+    through = machines.extras.write_through
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
     doubled = machines.double_buffered
     placed = [places.place(program, int(size), double_buffered=doubled) for size in sizes]
-    through = machines.extras.write_through
-    traffic = MovedInSizes([Moved(program, each, stage, through) for each in placed], which)
-    peaks = np.array([each.sram_used_bytes.max() for each in placed])
-    names = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
-    sums: dict[str, Any] = dict.fromkeys(names, 0.0) | {"ddr_bytes": 0}
-    done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
-    for position, before in enumerate(traffic.before.tolist()):
-        layer = layer_times(work, traffic, machines, times, position, done.get(before))
-        for name in names:
-            sums[name] = sums[name] + layer.steps[name]
-        if work.counted[position]:
-            done = {position: layer}
-    shape = np.broadcast_shapes(which.shape, *(np.shape(sums[name]) for name in names))
-    full = {name: np.broadcast_to(sums[name], shape) for name in names}
+    moved = [Moved(program, each, stage, through) for each in placed]
+    peaks = np.array([each.sram_used_bytes.max() for each in placed])[which]
+    numbers = (*machines.numbers, *numbers_in(machines.extras).values())
+    count = np.broadcast_shapes(which.shape, *(np.shape(each) for each in numbers))[0]
+    full: dict[str, Any] = {name: np.empty(count) for name in _SUMS}
+    in_sizes = MovedInSizes(moved, which)
+    for start in range(0, count, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        if len(moved) > 1:
+            in_sizes.which = which[block]
+        traffic = in_sizes if len(moved) > 1 else moved[0]
+        sums = _sums(work, traffic, _some(machines, block), times)
+        for name, values in sums.items():
+            full[name][block] = values
     return ArrayTotals(
         ddr_bytes=full["ddr_bytes"].astype(np.int64),
         ddr_s=full["ddr_s"],
@@ -116,8 +120,39 @@ def simulate_array(
         vector_s=full["vector_s"],
         compute_s=full["compute_s"],
         total_s=full["layer_s"],
-        peak_sram_bytes=np.broadcast_to(peaks[which], shape),
+        peak_sram_bytes=np.broadcast_to(peaks, count),
     )
+
+
+# The machines of one pass of the kernel: so many that its arrays stay in a processor's cache.
+_BLOCK = 8192
+_SUMS = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+
+
+def _sums(
+    work: LayerWork, traffic: Traffic, machines: Machine, times: TimingPolicy
+) -> dict[str, Any]:
+    """The sums over the layers, each added in execution order."""
+    sums: dict[str, Any] = dict.fromkeys(_SUMS, 0.0)
+    done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
+    for position, before in enumerate(traffic.before.tolist()):
+        layer = layer_times(work, traffic, machines, times, position, done.get(before), lean=True)
+        for name in _SUMS:
+            sums[name] = sums[name] + layer.steps[name]
+        if work.counted[position]:
+            done = {position: layer}
+    return sums
+
+
+def _some(machines: Machine, block: slice) -> Machine:
+    """Some machines of an array of them."""
+
+    def cut(numbers: dict[str, Any]) -> dict[str, Any]:
+        return {key: value[block] for key, value in numbers.items() if np.size(value) > 1}
+
+    own = dict(zip(NUMBERS, machines.numbers, strict=True))
+    extras = with_numbers(machines.extras, cut(numbers_in(machines.extras)))
+    return replace(machines, **cut(own), extras=extras)
 
 
 def compare(

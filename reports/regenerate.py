@@ -1,6 +1,7 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given, and then perfsim/networks_index.json, the list of bundled networks, as well.
+Into reports/ unless a folder is given, and then the pictures (reports/pictures.py, which need matplotlib) and
+perfsim/networks_index.json, the list of bundled networks, as well.
 The tests regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from memory_comparison import nvdla_table, stm32n6_table
+from pictures import draw_pictures
 
 from perfsim import Result, bundled_networks, load_hardware, load_network, report, simulate
 from perfsim.report.catalog import network_record
@@ -101,4 +103,5 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         (ROOT / "perfsim" / "networks_index.json").write_text(models_index(), encoding="utf-8")
+        draw_pictures(ROOT / "reports" / "pictures")
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports")

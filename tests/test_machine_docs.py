@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
 
+from perfsim import Machine
 from perfsim.hardware.parts import LAYER_CLASSES, Extras, Stream
 from perfsim.hardware.profile import hardware_schema
 from perfsim.timing.kernel import TIMINGS
@@ -16,6 +16,7 @@ from perfsim.timing.terms import Shape, shape_of
 MACHINES = (ROOT / "docs/machines.md").read_text()
 BOTH = MACHINES + (ROOT / "docs/model.md").read_text()
 
+PLAIN = Machine("m", 10**6, 1e9, 1e12, 1e10)
 STREAMS = (
     Stream(1.0),
     Stream(None, 1.0, 1.0, 1.0),
@@ -49,10 +50,10 @@ SHAPES = (
     Shape(matrix_speed=True),
     *(Shape(ddr=(key,)) for key in ("ddr_efficiency", "ddr_latency_s", "ddr_burst_bytes")),
     *(Shape(ratios=(key,)) for key in ("feature_map_ratio", "weight_ratio")),
-    *(shape_of(SimpleNamespace(extras=Extras(stream=stream))) for stream in STREAMS),
+    *(shape_of(replace(PLAIN, extras=Extras(stream=stream))) for stream in STREAMS),
     Shape(weight_memory=True, weights_hidden=True),
     Shape(weight_memory=True, weights_hidden=False),
-    *(shape_of(SimpleNamespace(extras=Extras(**cost))) for cost in COSTS),
+    *(shape_of(replace(PLAIN, extras=Extras(**cost))) for cost in COSTS),
     Shape(energy=("mac_j", "static_w")),
     Shape(energy=("mac_j", "weight_byte_j", "static_w"), weight_memory=True),
 )
@@ -107,7 +108,8 @@ def test_parts_together_combine_the_texts_of_each():
         "2 * matrix_cycles * array_macs / (matrix_flops * efficiency * matrix_speed)"
     )
     assert overlap["matrix_cycles"] == (
-        "where(macs > 0, where(depthwise, depthwise_cycles, winograd_cycles), 0)"
+        "where(macs > 0, where(depthwise, depthwise_cycles, "
+        "where(winograd, winograd_cycles, array_cycles)), 0)"
     )
     assert overlap["ddr_s"] == (
         "ceil(ddr_bytes / ddr_burst_bytes) * ddr_burst_bytes / (ddr_bytes_per_s * ddr_efficiency)"

@@ -96,31 +96,24 @@ def test_which_layers_are_packed(load, machine, packing, layers, channels, depth
 
 @pytest.mark.parametrize(("kernel", "channels"), [(7, 3), (3, 3), (1, 32), (2, 20), (5, 6)])
 def test_packed_weights_are_what_numpy_pads(load, machine, kernel, channels):
-    """The kernel is filled up to whole strides, cut into its phases, and their channels filled up to 16."""
-    weights = np.ones((channels, kernel, kernel))
-    whole = -(-kernel // 2)
-    weights = np.pad(weights, ((0, 0), (0, 2 * whole - kernel), (0, 2 * whole - kernel)))
-    phases = weights.reshape(channels, whole, 2, whole, 2).transpose(0, 2, 4, 1, 3)
-    phases = phases.reshape(channels * 4, whole, whole)
-    stored = np.pad(phases, ((0, -channels * 4 % 16), (0, 0), (0, 0))).size * 12
-    layer = (
-        f"conv: {{name: a, channels: 12, kernel: {kernel}, stride: 2, padding: valid, bias: false}}"
+    """Packed in all layers the kernel is filled up to whole strides; in narrow ones alone it moves as it is."""
+    over = -kernel % 2
+    weights = np.pad(
+        np.ones((12, channels, kernel, kernel)), ((0, 0), (0, 0), (0, over), (0, over))
     )
+    layer = f"conv: {{name: a, channels: 12, kernel: {kernel}, stride: 2, bias: false}}"
     network = load(net(layer, f"[{channels}, 16, 16]"))
-    given = 12 * channels * kernel**2
-    for layers in ("narrow", "all"):
-        keys = {"array.packing": "stride", "array.packing_layers": layers}
-        moved = steps(network, machine(**keys))["a"]
-        is_packed = layers == "all" or channels < 16
-        expected = stored if is_packed else given
-        assert moved["ddr_read_bytes"] - moved["map_read_bytes"] == expected
+    packed = {"array.packing": "stride", "array.packing_layers": "all"}
+    found = steps(network, machine(**packed))["a"]
+    assert found["ddr_read_bytes"] - found["map_read_bytes"] == weights.size
+    narrow = steps(network, machine(**packed | {"array.packing_layers": "narrow"}))["a"]
+    assert narrow["ddr_bytes"] == channels * 256 + 12 * channels * kernel**2 + 12 * 64
 
 
 def test_layers_of_stride_one_and_without_weights_are_stored_as_they_are(load, machine):
-    network = load(
-        net("conv: {name: a, channels: 5, kernel: 3, bias: false}\nmax_pool: {name: p, kernel: 2}")
-    )
-    found = steps(network, machine(array={"packing": "stride", "packing_layers": "all"}))
+    network = load(net(f"{A}\nmax_pool: {{name: p, kernel: 2}}"))
+    keys = {"array.packing": "stride", "array.packing_layers": "all"}
+    found = steps(network, machine(**keys))
     assert found["a"]["packed_weights"] == found["p"]["packed_weights"] == 1
 
 

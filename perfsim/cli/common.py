@@ -194,13 +194,11 @@ def load_inputs(
         from perfsim.placement.order import order_for_memory
 
         networks = [order_for_memory(network) for network in networks]
-    return (
-        networks,
-        [
-            machine if machine.name == name else replace(machine, name=name)
-            for machine, name in zip(machines, machine_names, strict=True)
-        ],
-    )
+    machines = [
+        machine if machine.name == name else replace(machine, name=name)
+        for machine, name in zip(machines, machine_names, strict=True)
+    ]
+    return networks, machines
 
 
 def _told_apart(names: list[str], words: list[str]) -> list[str]:
@@ -296,8 +294,7 @@ def share(text: str, option: str) -> float:
 def chosen_placement(arguments: argparse.Namespace) -> str | PlacementPolicy | None:
     """The value of --placement, searching no longer than --time-limit says."""
     if arguments.time_limit is None:
-        name: str | None = arguments.placement
-        return name
+        return str(arguments.placement) if arguments.placement else None
     from perfsim.placement.optimal import Optimal
 
     if arguments.placement != Optimal.name:

@@ -54,9 +54,13 @@ def execute(arguments: argparse.Namespace) -> int:
     check_outputs(arguments.outputs, inputs, suffixes=SUFFIXES)
     (network,), machines = common.load_inputs(arguments, [arguments.model])
 
+    from perfsim.report.compare import differing_policies
     from perfsim.simulation import simulate
 
     results = [simulate(network, machine, placement, arguments.timing) for machine in machines]
+    warning = differing_policies([results])
+    if warning:
+        common.warn(warning, arguments)
     plot(
         results,
         *arguments.outputs,

@@ -74,7 +74,7 @@ class Grid:
         pixels: neighbours in a row of the output.
         input_channels, output_channels: of one group.
         packing: what else fills the input channels: "none", "kernel_row" (the taps of a row of the kernel), "stride"
-            (the pixels that a stride skips; weights are stored so, filled up with zeros), "kernel" (all taps).
+            (the pixels that a stride skips), "kernel" (all taps).
         packing_layers: "narrow" (those with fewer input channels than the array) or "all"; "" for what is usual: all
             for "kernel", else narrow.
         rounded: of `ROUNDED`, what is rounded up to whole steps; the rest is used up to the last piece.
@@ -85,10 +85,10 @@ class Grid:
     input_channels: Values = 1
     output_channels: Values = 1
     packing: str = "none"
-    packing_layers: str = ""
-    rounded: tuple[str, ...] = ROUNDED
     depthwise: DepthwiseUnit | None = None
     winograd: Winograd | None = None
+    packing_layers: str = ""
+    rounded: tuple[str, ...] = ROUNDED
 
     @property
     def macs_per_cycle(self) -> Values:
@@ -160,8 +160,8 @@ class Stream:
     bytes_per_s: Values | None = None
     read_bytes_per_s: Values | None = None
     write_bytes_per_s: Values | None = None
-    operand_bytes_per_s: Values | None = None
     hidden: bool = True
+    operand_bytes_per_s: Values | None = None
 
 
 @dataclass(frozen=True, eq=False)

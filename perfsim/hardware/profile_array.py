@@ -151,10 +151,10 @@ class ArrayProfile(BaseModel):
                 self.input_channels or 1,
                 self.output_channels or 1,
                 self.packing or "none",
-                self.packing_layers or "",
-                ROUNDED if self.rounded is None else tuple(self.rounded),
                 depthwise,
                 winograd,
+                self.packing_layers or "",
+                ROUNDED if self.rounded is None else tuple(self.rounded),
             )
         rows, columns = self.rows or 1, self.columns or 1
         if self.flow == "row_stationary":

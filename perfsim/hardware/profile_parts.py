@@ -66,8 +66,8 @@ class StreamProfile(BaseModel):
             self.bandwidth,
             self.read_bandwidth,
             self.write_bandwidth,
-            self.operand_bandwidth,
             self.hidden,
+            self.operand_bandwidth,
         )
 
 

@@ -180,6 +180,8 @@ def _plain(value: Any) -> str:
 def _shown(quantity: str, value: float) -> str:
     if quantity.endswith("_s"):
         return duration(value)
+    if quantity.endswith(("_j", "_js")):
+        return f"{value:.4g} {'J' if quantity.endswith('_j') else 'J s'}"
     return amount(value, "B") if quantity.endswith("_bytes") else f"{value:,}"
 
 

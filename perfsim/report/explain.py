@@ -11,8 +11,9 @@ from perfsim.program import Kind, position_of
 from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import duration, small_amount, wrapped
-from perfsim.result import ENERGIES, FURTHER
-from perfsim.timing.formula import FUNCTIONS
+from perfsim.result import FURTHER
+from perfsim.timing.energy import ENERGIES
+from perfsim.timing.formula import FUNCTIONS, GLOBALS
 from perfsim.timing.output_stage import output_stage
 from perfsim.timing.terms import shape_of
 
@@ -257,7 +258,7 @@ class _OneLayer(dict[str, Any]):
         self._at = at
 
     def __missing__(self, name: str) -> Any:
-        if name in FUNCTIONS:
+        if name in GLOBALS:
             raise KeyError(name)  # it is looked up behind the values
         return self._at(name)
 

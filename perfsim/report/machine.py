@@ -33,7 +33,10 @@ def _words_in(part: Any, above: str = "") -> dict[str, str | bool]:
     for each in fields(part):
         value, path = getattr(part, each.name), f"{above}{each.name}"
         if isinstance(value, str | bool):
-            found[path] = value
+            if above or value:  # what no part of its own says is left out where it is not so
+                found[path] = value
+        elif isinstance(value, tuple) and value:
+            found[path] = "+".join(value)
         elif is_dataclass(value) and each.name != "calibration":
             if each.name == "array":
                 found[f"{path}.kind"] = type(value).__name__

@@ -154,6 +154,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         return f"{duration(seconds)}{share}"
 
     confidence = confidence_of(result)
+    sure = "" if confidence.calibrated else " (not calibrated)"
     further = "".join(
         f", {what} {busy(seconds)}"
         for what, seconds in (
@@ -164,10 +165,9 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         if seconds is not None
     )
     summary = [
-        f"total {duration(totals.total_s)} per inference, of which busy: data movement "
+        f"total {duration(totals.total_s)} per inference{sure}, of which busy: data movement "
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
-        f"{busy(totals.vector_s)}{further}; mostly bound by {totals.bound}"
-        + ("" if confidence.calibrated else "; not calibrated"),
+        f"{busy(totals.vector_s)}{further}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
         f"{count(totals.params, 'parameters')}{widths_text(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "

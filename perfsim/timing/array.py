@@ -78,12 +78,12 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
         formulas.append(
             Formula(
                 "winograd_cycles",
-                "where(winograd, array_cycles / winograd_gain, array_cycles)",
+                "array_cycles / winograd_gain",
                 "cycles with fewer multiplications",
                 "winograd",
             )
         )
-        cycles = "winograd_cycles"
+        cycles = "where(winograd, winograd_cycles, array_cycles)"
     if shape.depthwise:
         formulas.append(
             Formula(

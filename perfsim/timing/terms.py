@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from perfsim.hardware.parts import ROUNDED, Grid, RowStationary, Systolic
+from perfsim.per_object import per_object
 from perfsim.timing.formula import Formula
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Shape:
     energy: tuple[str, ...] = ()
 
 
+@per_object
 def shape_of(machine: Machine) -> Shape:
     """The shape of a machine."""
     extras = machine.extras
@@ -139,7 +141,7 @@ class Traffic(Protocol):
 def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...]:
     """The formulas up to ddr_s, weight_s and stream_s; `split` where reads and writes are needed each for itself."""
     formulas: list[Formula] = []
-    packed = shape.packing == "stride"
+    packed = shape.packing == "stride" and shape.packing_layers == "all"
     if split or shape.ratios or shape.weight_memory or shape.apart or packed:
         maps, weights, written = "map_read_bytes", "weight_read_bytes", "write_bytes"
         if "feature_map_ratio" in shape.ratios:
@@ -147,7 +149,7 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
             written = "ceil(write_bytes * feature_map_ratio)"
         ratios = [" * weight_ratio"] * ("weight_ratio" in shape.ratios)
         if packed:
-            formulas.append(_packed_weights(shape))
+            formulas.append(_PACKED_WEIGHTS)
             ratios.append(" * packed_weights")
         if ratios:
             weights = f"ceil(weight_read_bytes{''.join(ratios)})"
@@ -170,14 +172,12 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
     return tuple(formulas)
 
 
-def _packed_weights(shape: Shape) -> Formula:
-    """Weights whose kernel is cut up by its stride are filled up with zeros, channels to whole steps of the array."""
-    narrow = " * (in_channels < array_input_channels)" * (shape.packing_layers != "all")
-    text = (
-        f"where((macs > 0) * (stride > 1){narrow}, ceil(in_channels * stride * stride / array_input_channels) * "
-        "array_input_channels * ceil(tap_rows / stride) * ceil(tap_columns / stride) / (in_channels * taps), 1)"
-    )
-    return Formula("packed_weights", text, "bytes of packed weights for each of them", "macs")
+# A kernel that is cut up by its stride is filled up to whole strides with zeros.
+_PACKED_WEIGHTS = Formula(
+    "packed_weights",
+    "ceil(tap_rows / stride) * ceil(tap_columns / stride) * stride * stride / taps",
+    "bytes of packed weights for each of them",
+)
 
 
 def _ddr_text(shape: Shape) -> str:

@@ -9,13 +9,15 @@ import numpy as np
 
 from perfsim.errors import InvalidValueError
 from perfsim.hardware.parts import LAYER_CLASSES
-from perfsim.timing.formula import FUNCTIONS
+from perfsim.per_object import per_object
+from perfsim.timing.formula import GLOBALS
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.timing.terms import Traffic
     from perfsim.timing.work import LayerWork
 
+CLASSES = tuple(LAYER_CLASSES)
 Values: TypeAlias = Any  # float or numpy array; the formulas do not tell them apart
 
 TRAFFIC = (
@@ -42,7 +44,7 @@ class LayerValues(dict[str, Values]):
         self._position = position
 
     def __missing__(self, name: str) -> Values:
-        if name in FUNCTIONS:
+        if name in GLOBALS:
             raise KeyError(name)  # it is looked up behind the values
         value = self[name] = self._find(name)
         return value
@@ -71,10 +73,8 @@ class LayerValues(dict[str, Values]):
 
     def _checked(self, name: str) -> Values:
         """A size of the layers' loops; raises InvalidValueError for layers whose loops are not known."""
-        unshaped = self._work.unshaped[self._position]
-        if np.any(unshaped):
-            position = self._position
-            first = position if isinstance(position, int) else int(np.argmax(unshaped))
+        first = self._work.first_unshaped
+        if first >= 0:
             raise InvalidValueError(
                 f"'{self._machine.name}' has an array, and what it makes of a layer depends on the layer's loops",
                 found=f"layer {first + 1} of a layer table, which has none",
@@ -95,6 +95,9 @@ class LayerValues(dict[str, Values]):
 
 def _by_class(numbers: Mapping[str, Values], kinds: Values) -> Values:
     """The number of each layer's class: its own, else that of the class which stands in for it, else 1."""
+    if np.ndim(kinds) == 0:
+        name = CLASSES[int(kinds)] if kinds >= 0 else ""
+        return numbers.get(name, numbers.get(LAYER_CLASSES.get(name) or "", 1.0))
     found: Values = 1.0
     for index, (name, instead) in enumerate(LAYER_CLASSES.items()):
         number = numbers.get(name, numbers.get(instead or "", 1.0))
@@ -116,7 +119,7 @@ def by_width(
     bits = work.bits[position]
     widest = max(numbers)
     too_wide = (bits > widest) & (work.macs[position] > 0)
-    if np.any(too_wide):
+    if too_wide.any():
         first = position if isinstance(position, int) else int(np.argmax(too_wide))
         raise InvalidValueError(
             f"'{machine.name}' states no number for layer {first + 1}",
@@ -124,14 +127,17 @@ def by_width(
             expected=f"at most {widest} bits, such as --set precision.feature_map={widest} "
             f"--set precision.weight={widest}",
         ).at(file=machine.places.get(key), where=key)
+    if np.ndim(bits) == 0:
+        return numbers[min(width for width in numbers if bits <= width or width == widest)]
     found: Values = numbers[widest]
     for width in sorted(numbers, reverse=True)[1:]:
         found = np.where(bits <= width, numbers[width], found)
     return found
 
 
+@per_object
 def machine_values(machine: Machine) -> dict[str, Values]:
-    """The machine's numbers by the names that formulas use."""
+    """The machine's numbers by the names that formulas use; made once per machine, not to be changed."""
     extras = machine.extras
     values: dict[str, Values] = {
         "ddr_bytes_per_s": machine.ddr_bytes_per_s,

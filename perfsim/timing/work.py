@@ -88,6 +88,11 @@ class LayerWork:
         return self.tap_rows * self.tap_columns
 
     @cached_property
+    def first_unshaped(self) -> int:
+        """The position of the first layer whose loops are not known; -1 for none."""
+        return int(np.argmax(self.unshaped)) if self.unshaped.any() else -1
+
+    @cached_property
     def depthwise(self) -> Counts:
         """1 for depthwise convolutions."""
         return np.where(self.kind == CLASSES.index("depthwise"), 1.0, 0.0)

@@ -26,7 +26,6 @@ PARTS = {  # of a layer's time, and what bounds it
     "matrix": "#0072B2",
     "vector": "#009E73",
     "weights": "#E69F00",
-    "weight": "#E69F00",
     "stream": "#CC79A7",
     "overhead": "#999999",
 }
@@ -36,7 +35,7 @@ KINDS = {  # of what lies in internal memory
     "prefetch": "#F0E442",
     "tiles": "#999999",
 }
-MARKERS = {"ddr": "o", "matrix": "s", "vector": "^"}
+MARKERS = {"ddr": "o", "matrix": "s", "vector": "^", "stream": "v", "weights": "D", "overhead": "P"}
 SUFFIXES = (".svg", ".png")
 PNG_DOTS_PER_INCH = 200
 
@@ -118,9 +117,19 @@ def headed(figure: Any, axes: Any, title: str, facts: str) -> None:
     )
 
 
+def settle(figure: Any) -> None:
+    """Give the axes their final places, so that there is no other layout of what is measured from now on."""
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+
+
 def legend_below(figure: Any, handles: Sequence[Any], columns: int = 5) -> None:
-    """A legend under the axes, outside the data."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
+    """A legend under the axes, outside the data, in as many columns as there is room for, at most `columns`."""
+    for count in range(min(columns, len(handles)), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=count)
+        if count == 1 or legend.get_window_extent().width < figure.bbox.width - 8:
+            return
+        legend.remove()
 
 
 def swatch(label: str, **look: Any) -> Any:

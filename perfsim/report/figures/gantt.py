@@ -63,6 +63,7 @@ def draw_timeline(result: Result, title: str, facts: str) -> Any:
         [starts, np.full_like(starts, rows - 0.4), ends, np.full_like(starts, rows + 1.4)]
     )
     names = [canvas.shortened_name(name, LONGEST_NAME) for name in result.columns["name"]]
+    canvas.settle(figure)
     label_rectangles(tracks, boxes, names, 5.5)
     return figure
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfsim.report.figures.canvas import Numbers
 
 GAP = 4.0  # between a mark and its label [points]
+PADDING = 5  # around the name in a rectangle [pixels]
 SAME = 1.5  # points nearer to each other lie upon each other [points]
 _LOOK: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": DARK}
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
@@ -32,14 +33,12 @@ def label_points(
 ) -> None:
     """Write the names of at most so many of the points `wanted`, the first ones first, each where there is room.
 
-    Points that lie upon each other have one label: the first one's name, and how many more there are.
+    The figure is settled. Points upon each other have one label: the first one's name, and how many more there are.
 
     points: shape (points, 2) in data coordinates. radii_pt: of the marks [points], shape (points,).
     lines: curves that no label may lie on, each of shape (any, 2) in data coordinates.
     """
-    figure = axes.figure
-    figure.draw_without_rendering()
-    pixels_per_pt = figure.dpi / 72
+    pixels_per_pt = axes.figure.dpi / 72
     marks = axes.transData.transform(np.asarray(points))
     radii = np.asarray(radii_pt) * pixels_per_pt
     blocked = np.column_stack([marks - radii[:, None], marks + radii[:, None]])
@@ -57,7 +56,7 @@ def label_points(
         same = np.hypot(*(marks - marks[index]).T) < SAME * pixels_per_pt
         named |= same
         name = plain(names[index]) + (f" (+{same.sum() - 1})" if same.sum() > 1 else "")
-        size = _text_size(axes, name)
+        size = _text_size(axes, name, _LOOK["fontsize"])
         box = _free_box(marks[index], radii[index], size, blocked, labels, inside, pixels_per_pt)
         if box is None:
             continue
@@ -75,7 +74,7 @@ def label_points(
             xytext=(center - marks[index]) / pixels_per_pt,
             **beside,
             **_LOOK,
-            gid="label",
+            gid=f"label {index}",
         )
         if np.hypot(*(end - marks[index])) > radii[index] + 2 * GAP * pixels_per_pt:
             line = {"arrowstyle": "-", "linewidth": 0.4, "color": DARK, "shrinkA": 0, "shrinkB": 0}
@@ -84,9 +83,9 @@ def label_points(
             )
 
 
-def _text_size(axes: Any, text: str) -> tuple[float, float]:
+def _text_size(axes: Any, text: str, size_pt: float) -> tuple[float, float]:
     """Width and height [pixels]."""
-    drawn = axes.annotate(text, (0, 0), xycoords="figure pixels", **_LOOK)
+    drawn = axes.annotate(text, (0, 0), xycoords="figure pixels", **{**_LOOK, "fontsize": size_pt})
     box = drawn.get_window_extent()
     drawn.remove()
     return box.width, box.height
@@ -138,21 +137,21 @@ def _dense(line: Any) -> Any:
 def label_rectangles(axes: Any, boxes: Any, names: Sequence[str], size_pt: float = 6) -> None:
     """Write names into the rectangles in which they fit, along or upright.
 
-    boxes: left, bottom, right, top in data coordinates, shape (boxes, 4); rectangles that do not overlap.
+    The figure is settled. boxes: left, bottom, right, top in data coordinates, shape (boxes, 4); they do not overlap.
     """
-    axes.figure.draw_without_rendering()
     corners = np.asarray(boxes, dtype=float).reshape(-1, 2, 2)
     pixels = axes.transData.transform(corners.reshape(-1, 2)).reshape(-1, 2, 2)
-    room = pixels[:, 1] - pixels[:, 0]
+    room = pixels[:, 1] - pixels[:, 0] - PADDING
+    sizes: dict[str, tuple[float, float]] = {}
     for index, name in enumerate(names):
-        if room[index].min() < size_pt * axes.figure.dpi / 72:  # too small for any name
+        across, along = room[index]
+        if min(across, along) < size_pt:  # too small for any name
             continue
-        look = {**_LOOK, "fontsize": size_pt, "clip_on": True, "gid": "label"}
-        text = axes.text(*corners[index].mean(axis=0), plain(name), **look)
-        for rotation in (0, 90):
-            text.set_rotation(rotation)
-            size = text.get_window_extent()
-            if size.width + 5 <= room[index, 0] and size.height + 5 <= room[index, 1]:
-                break
-        else:
-            text.remove()
+        if name not in sizes:
+            sizes[name] = _text_size(axes, plain(name), size_pt)
+        width, height = sizes[name]
+        lies, stands = (width <= across and height <= along), (height <= across and width <= along)
+        if lies or stands:
+            look = {**_LOOK, "fontsize": size_pt, "clip_on": True, "gid": f"label {index}"}
+            rotation = 0 if lies else 90
+            axes.text(*corners[index].mean(axis=0), plain(name), rotation=rotation, **look)

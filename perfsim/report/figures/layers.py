@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 MOST_BARS = 400
 MOST_NAMES = 90
 LONGEST_NAME = 24
+_RESOURCE = {"weight_s": "weights"}  # of the columns that are not named after theirs
 _SUMS = ("compute_s", "layer_s")  # columns that are made of the others
 
 
 def parts_of(result: Result) -> dict[str, Any]:
-    """The seconds per layer of each part of the machine that is used, by its name, arrays of shape (layers,)."""
+    """The seconds per layer that each resource that is used is busy, arrays of shape (layers,)."""
     parts = {
-        name.removesuffix("_s"): np.array(values)
+        _RESOURCE.get(name, name.removesuffix("_s")): np.array(values)
         for name, values in result.columns.items()
         if name.endswith("_s") and name not in _SUMS
     }
@@ -59,7 +60,7 @@ def draw_layers(result: Result, title: str, facts: str) -> Any:
             **look,
         )
         below += seconds
-        handles.append(canvas.swatch(_busy(name), **look))
+        handles.append(canvas.swatch(f"{RESOURCES[name][0]} busy", **look))
     ticks = {"color": canvas.DARK, "linewidth": 1.1}
     axes.hlines(added / factor, places - 0.5, places + 0.5, **ticks, gid="layer time")
     handles.append(canvas.stroke("what the layer adds to the total", **ticks))
@@ -79,9 +80,5 @@ def draw_layers(result: Result, title: str, facts: str) -> Any:
             "layer (number)" + (f"; a bar is the sum of {step} layers" if step > 1 else "")
         )
     canvas.legend_below(figure, handles)
+    canvas.settle(figure)
     return figure
-
-
-def _busy(part: str) -> str:
-    """What a part of a layer's time is called."""
-    return f"{RESOURCES[part][0] if part in RESOURCES else part} busy"

@@ -10,6 +10,7 @@ from perfsim.placement.address_buffers import make_buffers
 from perfsim.placement.addresses import plan_addresses
 from perfsim.placement.buffers import buffers_of
 from perfsim.placement.memory_levels import spilled
+from perfsim.placement.placement import touches_of
 from perfsim.report.figures import canvas
 from perfsim.report.figures.labels import label_rectangles
 from perfsim.report.memory import map_of
@@ -34,26 +35,25 @@ NODE_LIMIT = 500  # of the search for places of what is spilled, which have no m
 def outside(program: Program, placement: Placement) -> list[tuple[int, int, int]]:
     """(tensor, first layer, last layer) of all that crosses the bus more often than it must, while it is not inside.
 
-    Layers are positions, both included. A tensor that comes and goes has several.
+    Layers are positions, both included. A tensor that comes and goes has several. Where a layer touches it the
+    placement says where it lies (of two that share a buffer one may be outside), between that its buffer's spans do.
     """
-    buffers, spans = buffers_of(program), placement.spans
-    inside: dict[int, list[tuple[int, int]]] = {}
-    if spans is not None:
-        rows = zip(spans.buffer.tolist(), spans.first.tolist(), spans.last.tolist(), strict=True)
-        for buffer, first, last in rows:
-            inside.setdefault(buffer, []).append((first, last))
+    buffers, spans, touches = buffers_of(program), placement.spans, touches_of(program)
     found = []
     for index, _ in spilled(program, placement):
-        tensor = program.tensors[index]
-        start = tensor.first
-        for first, last in sorted(inside.get(int(buffers.of[index]), [])):
-            if last < start or first > tensor.last:
-                continue
-            if first > start:
-                found.append((index, start, first - 1))
-            start = last + 1
-        if start <= tensor.last:
-            found.append((index, start, tensor.last))
+        first, last = program.tensors[index].first, program.tensors[index].last
+        is_inside = np.zeros(last - first + 1, dtype=bool)
+        if spans is not None:
+            own = spans.buffer == buffers.of[index]
+            for start, end in zip(spans.first[own].tolist(), spans.last[own].tolist(), strict=True):
+                is_inside[max(start - first, 0) : max(end - first + 1, 0)] = True
+        touched = touches.tensor == index
+        is_inside[touches.layer[touched] - first] = placement.internal[touched]
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], is_inside, [True]]))) + first
+        found += [
+            (index, start, end - 1)
+            for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        ]
     return found
 
 
@@ -83,6 +83,8 @@ def draw_memory(result: Result, title: str, facts: str) -> Any:
     _map_panel(panels[-2], placed, sram_bytes, factor, unit)
     _occupancy_panel(panels[-1], result.program, placed.placement, sram_bytes, factor, unit)
     panels[-1].set_xlabel("layer (number, in order of execution)")
+    canvas.settle(figure)
+    _name_entries(panels[-2], placed, factor)
     return figure
 
 
@@ -113,6 +115,10 @@ def _map_panel(axes: Any, placed: MemoryMap, sram_bytes: int, factor: float, uni
     axes.axhline(sram_bytes / factor, color="black", linestyle="--", linewidth=1, gid="capacity")
     axes.set_ylim(0, 1.04 * sram_bytes / factor)
     axes.set_ylabel(f"address [{unit}]")
+
+
+def _name_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
+    """The names of tensors where their rectangles have room, in a settled figure."""
     boxes = [
         (
             entry.layer_from - 0.5,
@@ -165,6 +171,7 @@ def _occupancy_panel(
             gid=f"use {kind}",
         )
         below = top
-    axes.axhline(sram_bytes / factor, color="black", linestyle="--", linewidth=1)
+    limit = {"color": "black", "linestyle": "--", "linewidth": 1}
+    axes.axhline(sram_bytes / factor, **limit, gid="capacity in use")
     axes.set_ylim(0, 1.1 * max(sram_bytes, int(used.max())) / factor)
     axes.set_ylabel(f"in use [{unit}]")

@@ -91,6 +91,7 @@ def draw_pareto(candidates: Candidates, title: str, facts: str) -> Any:
         ),
     ]
     canvas.legend_below(figure, handles)
+    canvas.settle(figure)
     if candidates.names:
         wanted = np.concatenate(
             [np.flatnonzero(best)[front][:NAMED], np.flatnonzero(~best)[:NAMED]]

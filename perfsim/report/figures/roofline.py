@@ -84,7 +84,8 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
         axes.plot(*ceilings[unit].T, linestyle="-" if unit == "matrix" else "--", **look)
     axes.set_xlim(first, end)
     lowest = min([*points.flops.tolist(), first * bytes_per_s, *peaks.values()])
-    axes.set_ylim(lowest / 2, max(peaks.values()) * 2)
+    # fewer multiplications than those of the direct convolution (Winograd) may lead above the roof
+    axes.set_ylim(lowest / 2, max([*points.flops.tolist(), *peaks.values()]) * 2)
     axes.grid(True)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(canvas.power_of_ten)
@@ -117,7 +118,7 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
 
 def _look(bound: str) -> dict[str, Any]:
     return {
-        "marker": canvas.MARKERS.get(bound, "D"),
+        "marker": canvas.MARKERS[bound],
         "facecolor": canvas.PARTS[bound],
         "edgecolor": "white",
         "linewidth": 0.5,
