@@ -108,7 +108,7 @@ class Rows:
             if not seconds > 0:
                 raise InvalidValueError(
                     "this layer takes no time here",
-                    found="a layer that only renames what lies in memory",
+                    found="one that only renames what lies in memory, or is applied on another one's way out",
                     expected="rows of layers that do something",
                 ).at(file=self.measured.file, line=row.line)
 
