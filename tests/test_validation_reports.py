@@ -141,7 +141,10 @@ def test_each_row_is_a_mark_at_its_times(name):
 def test_the_band_is_where_the_interval_holds_the_measured_time(name):
     """measured <= high * predicted, so its lower edge is 1 / high times the line of equal times."""
     svg = ET.parse(FOLDER / f"{name}.svg").getroot()
-    ends, band = vertices(svg, "equal times"), vertices(svg, "interval band")
+    ends = vertices(svg, "equal times")
+    shape = next(each for each in svg.iter() if each.get("id") == "interval band")
+    moved = [[float(each.get(key)) for key in "xy"] for each in shape.iter() if each.get("x")]
+    band = vertices(svg, "interval band") + moved[0]
     inside = [row for row in read_csv(FOLDER / f"{name}.csv") if row["within_interval"] == "True"]
     logs = np.log([float(row["measured_ms"]) for row in inside])
     across, _ = (mark_places(svg, "rows inside") - ends[0]).T
