@@ -1,7 +1,7 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given, and then the pictures (reports/pictures.py, which need matplotlib) and
-perfsim/networks_index.json, the list of bundled networks, as well.
+Into reports/ unless a folder is given, and then the pictures (reports/pictures.py and reports/validation.py, which
+need matplotlib) and perfsim/networks_index.json, the list of bundled networks, as well.
 The tests regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from memory_comparison import nvdla_table, stm32n6_table
 from pictures import draw_pictures
+from validation import draw_validation, write_validation
 
 from perfsim import Result, bundled_networks, load_hardware, load_network, report, simulate
 from perfsim.report.catalog import network_record
@@ -66,6 +67,7 @@ def main(folder: Path) -> None:
     _write_pages(folder / "pages", printed)
     _write_table(reference / "nvdla_dram.csv", *nvdla_table())
     _write_table(reference / "stm32n6_ram.csv", *stm32n6_table())
+    write_validation(folder / "validation")
 
 
 def _write_pages(folder: Path, printed: Result) -> None:
@@ -104,4 +106,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         (ROOT / "perfsim" / "networks_index.json").write_text(models_index(), encoding="utf-8")
         draw_pictures(ROOT / "reports" / "pictures")
+        draw_validation(ROOT / "reports" / "validation")
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports")

@@ -96,6 +96,7 @@ HOMES = {
         "timing",
         "traffic",
         "result",
+        "report.figures.accuracy",
         "report.figures.canvas",
         "report.figures.gantt",
         "report.figures.labels",
