@@ -20,7 +20,13 @@ from perfsim.report.figures.accuracy import draw_accuracies, draw_accuracy, row_
 FOLDER = ROOT / "reports" / "validation"
 SUMMARY = {row["machine"]: row for row in read_csv(FOLDER / "summary.csv")}
 # Student's t that 90 % lie within, by degrees of freedom, from printed tables.
-STUDENT = {4: 2.132, 5: 2.015, 8: 1.860, 13: 1.771}
+STUDENT = {4: 2.132, 5: 2.015, 6: 1.943, 8: 1.860, 9: 1.833, 13: 1.771, 14: 1.761}
+
+
+def interval_of(logs) -> tuple[float, float]:
+    """Where the next ln(measured / predicted) lies with 90 %."""
+    half = STUDENT[len(logs) - 1] * stdev(logs) * math.sqrt(1 + 1 / len(logs))
+    return fmean(logs) - half, fmean(logs) + half
 
 
 def errors_of(name, rows=slice(None)):
@@ -54,9 +60,8 @@ def test_the_left_out_rows(name):
     assert float(SUMMARY[name]["left_out_mape"]) == pytest.approx(fmean(map(abs, errors)))
     within = 0
     for position, error in enumerate(logs):
-        others = logs[:position] + logs[position + 1 :]
-        half = STUDENT[len(others) - 1] * stdev(others) * math.sqrt(1 + 1 / len(others))
-        within += abs(error - fmean(others)) <= half
+        low, high = interval_of(logs[:position] + logs[position + 1 :])
+        within += low <= error <= high
     assert int(SUMMARY[name]["left_out_within"]) == within
 
 
@@ -129,6 +134,25 @@ def test_each_row_is_a_mark_at_its_times(name):
     slope, start = np.polyfit(logs, found, 1)
     assert slope > 0
     assert slope * logs + start == pytest.approx(found, abs=1e-5)
+
+
+@drawn
+@pytest.mark.parametrize("name", report.CALIBRATED)
+def test_the_band_is_where_the_interval_holds_the_measured_time(name):
+    """measured <= high * predicted, so its lower edge is 1 / high times the line of equal times."""
+    svg = ET.parse(FOLDER / f"{name}.svg").getroot()
+    ends = vertices(svg, "equal times")
+    shape = next(each for each in svg.iter() if each.get("id") == "interval band")
+    moved = [[float(each.get(key)) for key in "xy"] for each in shape.iter() if each.get("x")]
+    band = vertices(svg, "interval band") + moved[0]
+    inside = [row for row in read_csv(FOLDER / f"{name}.csv") if row["within_interval"] == "True"]
+    logs = np.log([float(row["measured_ms"]) for row in inside])
+    across, _ = (mark_places(svg, "rows inside") - ends[0]).T
+    per_log = np.polyfit(logs, across, 1)[0] / (ends[-1] - ends[0])[0]  # share of an axis
+    above_line = (ends[0] - band[np.isclose(band[:, 0], ends[0][0])])[:, 1] / np.ptp(ends[:, 1])
+    low, high = interval_of(load_hardware(name).extras.calibration.log_errors)
+    found = (above_line.min() / per_log, above_line.max() / per_log)
+    assert found == pytest.approx((-high, -low), abs=1e-3)
 
 
 @drawn
