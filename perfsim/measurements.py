@@ -22,7 +22,12 @@ from perfsim.validation import printable
 
 NEEDED = ("network", "set", "precision", "batch", "measured_ms")
 OF_A_LAYER = ("convolution", "layer")
-COMPUTED = ("name", "predicted_ms", "error")  # what a comparison adds to its rows
+COMPUTED = (
+    "name",
+    "predicted_ms",
+    "error",
+    "within_interval",
+)  # what a comparison adds to its rows
 _FEWEST_MS, _MOST_MS = 1e-9, 1e12
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
