@@ -22,7 +22,7 @@ from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
 from perfsim.hardware.profile import read_machine, stated_numbers
-from perfsim.measured import Measured, read_measured
+from perfsim.measured import Files, Measured, read_measured
 from perfsim.network.work import total
 from perfsim.program import lower
 
@@ -143,16 +143,16 @@ class CalibrationResult:
 
 
 def calibrate(
-    file: str | PathLike[str],
+    files: Files,
     base: str | PathLike[str],
     fit: Sequence[str] | None = None,
 ) -> CalibrationResult:
-    """The machine `base` with some of its numbers fitted to the measurements in a CSV file (docs/calibration.md).
+    """The machine `base` with some of its numbers fitted to the measurements in CSV files (docs/calibration.md).
 
     >>> result = calibrate("measured.csv", "kv260_dpu", fit=["ddr_efficiency", "layer_cost"])
     >>> Path("fitted.yaml").write_text(result.text)
 
-    fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
+    files: a CSV file or several. fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
 
     Rows of layers are fitted where there are any, else those of whole networks. Raises InputError for what is wrong
     with the files, and for numbers that cannot be fitted to so few rows.
@@ -161,7 +161,7 @@ def calibrate(
     document = read_document(path)
     stated = stated_numbers(document)
     machine = read_machine(document)
-    measured = read_measured(file)
+    measured = read_measured(files)
     rows = Rows(measured, machine)
     fitted_rows = _rows_to_fit(measured)
 
@@ -204,7 +204,7 @@ def calibrate(
 
 def _rows_to_fit(measured: Measured) -> list[int]:
     """The rows of layers, or all where there are none."""
-    layers = [row for row, position in enumerate(measured.positions) if position is not None]
+    layers = [row for row, positions in enumerate(measured.positions) if positions]
     return layers or list(range(len(measured.positions)))
 
 
@@ -216,17 +216,17 @@ def _calibration(
     macs: list[int] = []
     layers: list[int] = []
     for row in rows:
-        program, position = programs[measured.runs[row]], measured.positions[row]
-        parts = [each for each in program.layers if not each.is_view]
-        if position is not None:
-            parts = [program.layers[position]]
+        layers_of, positions = programs[measured.runs[row]].layers, measured.positions[row]
+        parts = [layers_of[position] for position in positions]
+        if not positions:
+            parts = [each for each in layers_of if not each.is_view]
         operators |= {each.op for each in parts}
         macs.append(sum(total(each.macs) for each in parts))
         layers.append(len(parts))
-    of_layers = measured.positions[rows[0]] is not None
+    of_layers = bool(measured.positions[rows[0]])
     sources = {measured.measurements[row].cells.get("source", "") for row in rows} - {""}
     return Calibration(
-        source=f"{len(rows)} rows of {Path(measured.file).name}"
+        source=f"{len(rows)} rows of {', '.join(Path(file).name for file in measured.files)}"
         + (f": {'; '.join(sorted(sources))}" if 0 < len(sources) <= MOST_SOURCES else ""),
         fitted=tuple(fitted),
         log_errors=tuple(round(error, 6) for error in log_errors),

@@ -57,7 +57,7 @@ def _finite(error: float) -> float | None:
 def _text(result: CalibrationResult, output: str, width: int) -> str:
     rows, machine = len(result.rows), result.base
     of_layers = result.networks_after is not None or any(
-        result.measured.positions[row] is not None for row in result.rows
+        result.measured.positions[row] for row in result.rows
     )
     heading = (
         f"{machine.name} fitted to {rows} row{'s'[: rows != 1]}{' of layers' if of_layers else ''} of "
