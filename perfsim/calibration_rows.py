@@ -16,8 +16,9 @@ from perfsim.measured import at_row
 from perfsim.program import lower
 from perfsim.simulation import policies_of
 from perfsim.timing.kernel import layer_times
+from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.timing.values import TRAFFIC
-from perfsim.timing.work import LayerWork, layer_work
+from perfsim.timing.work import LayerWork
 from perfsim.traffic import Moved
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class Rows:
         self.measured_s = np.array([row.measured_ms / 1000 for row in measured.measurements])
         self._policy, self._timing = policies_of(machine, None, None)
         self._programs = [lower(network) for network in measured.networks]
-        self._work = _joined_work([layer_work(program) for program in self._programs])
+        self._write_through = machine.extras.write_through
+        operators = machine.extras.output_stage
+        self._stages = [output_stage(program, operators) for program in self._programs]
+        pairs = zip(self._programs, self._stages, strict=True)
+        self._work = _joined_work([work_with(*pair) for pair in pairs])
         lengths = [len(program.layers) for program in self._programs]
         self._starts = np.cumsum([0, *lengths])
         layers_of_rows = [
@@ -84,7 +89,8 @@ class Rows:
         sram_bytes: Any = machine.sram_bytes
         if sram_bytes not in self._traffic:
             moved = []
-            for run, program in enumerate(self._programs):
+            pairs = zip(self._programs, self._stages, strict=True)
+            for run, (program, stage) in enumerate(pairs):
                 try:
                     placement = self._policy.place(
                         program, sram_bytes, double_buffered=machine.double_buffered
@@ -92,7 +98,7 @@ class Rows:
                 except InputError as error:
                     row = self.measured.measurements[self.measured.runs.index(run)]
                     raise at_row(error, row) from None
-                moved.append(Moved(program, placement, steady=True))
+                moved.append(Moved(program, placement, stage, self._write_through, steady=True))
             self._traffic[sram_bytes] = _joined_traffic(moved, self._starts)
         return self._traffic[sram_bytes]
 
@@ -103,7 +109,7 @@ class Rows:
             if not seconds > 0:
                 raise InvalidValueError(
                     "this layer takes no time here",
-                    found="a layer that only renames what lies in memory",
+                    found="a layer that only renames what lies in memory, or runs with the one before it (output_stage)",
                     expected="rows of layers that do something",
                 ).at(file=row.file, line=row.line)
 
