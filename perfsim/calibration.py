@@ -15,8 +15,9 @@ from perfsim import catalog
 from perfsim.accuracy import Accuracy, accuracy_of
 from perfsim.calibration_choice import candidates_of, choose, named_parameters
 from perfsim.calibration_file import calibrated_text
-from perfsim.calibration_fit import fit_identified, left_out
+from perfsim.calibration_fit import fit_identified
 from perfsim.calibration_rows import Rows
+from perfsim.calibration_steps import left_out
 from perfsim.confidence import Spread, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values

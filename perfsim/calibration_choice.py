@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.calibration_fit import (
-    Fit,
-    Floats,
-    Parameter,
-    Residuals,
-    fit,
-    left_out_chosen,
-    stepwise,
-)
+from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit
+from perfsim.calibration_steps import left_out_chosen, stepwise
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.hardware import units
 from perfsim.hardware.fields import field_of, start_of

@@ -256,7 +256,7 @@ def test_the_result_as_json(perfsim_cli, measured):
     assert list(record) == [
         *("perfsim", "file", "hardware", "policies", "settings", "machine"),
         *("rows", "mape", "median", "worst", "bias", "rank_correlation"),
-        *("max_error", "measurements"),
+        *("networks", "layers", "within_interval", "max_error", "measurements"),
     ]
     assert (record["rows"], record["max_error"], record["rank_correlation"]) == (2, 0.8, -1)
     shares = [record[name] for name in ("mape", "median", "worst", "bias")]

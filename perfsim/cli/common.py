@@ -194,13 +194,11 @@ def load_inputs(
         from perfsim.placement.order import order_for_memory
 
         networks = [order_for_memory(network) for network in networks]
-    return (
-        networks,
-        [
-            machine if machine.name == name else replace(machine, name=name)
-            for machine, name in zip(machines, machine_names, strict=True)
-        ],
-    )
+    machines = [
+        machine if machine.name == name else replace(machine, name=name)
+        for machine, name in zip(machines, machine_names, strict=True)
+    ]
+    return networks, machines
 
 
 def _told_apart(names: list[str], words: list[str]) -> list[str]:

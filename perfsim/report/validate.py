@@ -73,8 +73,6 @@ def _text(validation: Validation, settings: Sequence[str], width: int) -> str:
             f"{percent(share)} lie within the {LEVEL:.0%} interval, from {percent(spread.low - 1, sign=True)} to "
             f"{percent(spread.high - 1, sign=True)} of the prediction ({spread.basis})"
         )
-    elif validation.machine.extras.calibration is None:
-        summary[0] += "; not calibrated"
     elif validation.changes:
         summary.append(
             f"no interval: calibrated otherwise, this has {', '.join(validation.changes)}"

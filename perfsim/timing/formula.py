@@ -86,7 +86,8 @@ class Formula:
         symbol: what it gives: a column, or a step on the way.
         text: the right-hand side, in names of columns, of counts and of the machine's numbers.
         about: what it means, with the unit, for explanations.
-        only: the count that must be above zero for the formula to concern a layer; empty for all layers.
+        only: the count that must be above zero for the formula to concern a layer (in others its value is 0); empty for
+            all layers.
     """
 
     symbol: str

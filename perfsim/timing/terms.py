@@ -177,7 +177,6 @@ _PACKED_WEIGHTS = Formula(
     "packed_weights",
     "ceil(tap_rows / stride) * ceil(tap_columns / stride) * stride * stride / taps",
     "bytes of packed weights for each of them",
-    "macs",
 )
 
 
