@@ -109,7 +109,7 @@ class Rows:
             if not seconds > 0:
                 raise InvalidValueError(
                     "this layer takes no time here",
-                    found="a layer that only renames what lies in memory, or runs with the one before it (output_stage)",
+                    found="a layer that only renames what lies in memory, or that output_stage is applied to",
                     expected="rows of layers that do something",
                 ).at(file=row.file, line=row.line)
 

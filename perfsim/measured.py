@@ -29,8 +29,8 @@ class Measured:
         measurements: their rows.
         networks: what must be simulated.
         runs: for each row which of the networks.
-        positions: for each row the position of its layer, then those of layers whose work is in the same time; empty for
-            the whole network.
+        positions: for each row the position of its layer, then those of layers whose work is in the same time; none
+            for the whole network.
         warnings: what was doubtful about the networks.
     """
 
@@ -48,7 +48,6 @@ class Measured:
             lower(self.networks[run]).layers[positions[0]].name if positions else None
             for run, positions in zip(self.runs, self.positions, strict=True)
         ]
-
 
     @property
     def file(self) -> str:

@@ -62,6 +62,11 @@ class Measurement:
     cells: Mapping[str, str]
 
     @property
+    def place(self) -> str:
+        """Where it stands, as a message names it: ``measured.csv:7``."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def run(self) -> tuple[Any, ...]:
         """What must be simulated for this row: the same for rows of the same network and settings."""
         changed = sorted((key, repr(setting.value)) for key, setting in self.settings.items())
@@ -127,7 +132,9 @@ def _identity(measurement: Measurement) -> tuple[Any, ...]:
     """What no other row may agree in: what was measured, and what is said of it in words."""
     cells = measurement.cells.items()
     known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
-    words = [(name, text) for name, text in cells if text and name not in known and not _is_number(text)]
+    words = [
+        (name, text) for name, text in cells if text and name not in known and not _is_number(text)
+    ]
     return measurement.run, measurement.convolution, measurement.layer, *words
 
 

@@ -175,7 +175,7 @@ def test_a_bad_row_is_pointed_at_and_moves_little(perfsim_cli, write, base, know
             *("--format", "json"),
         ).out
     )
-    assert record["outliers"] == [6]
+    assert record["outliers"] == [f"{file}:6"]
     assert record["fitted"][0]["key"] == "ddr_efficiency"
     assert record["fitted"][0]["before"] == 0.9
     assert record["leave_one_out"]["rows"] == len(NETWORKS)

@@ -4,8 +4,8 @@ perfsim validate measured.csv --hw machine.yaml
 perfsim validate measured.csv --hw nvdla_2048 --set hw.ddr_bandwidth=8GB/s --max-error 10% -o compared.csv
 
 MEASUREMENTS are CSV files with the columns network, set, precision, batch, measured_ms and, for single layers,
-convolution or layer, and with (layers that are in the same time); further columns are carried along. The steady time is compared: that of every inference after
-the first.
+convolution or layer, and with (layers that are in the same time); further columns are carried along. The steady time
+is compared: that of every inference after the first.
 """
 
 from __future__ import annotations
