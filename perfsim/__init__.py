@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     from perfsim.report.export import export_onnx
     from perfsim.report.figures import plot
     from perfsim.report.files import write
+    from perfsim.report.page import Page, report
     from perfsim.report.schema import schema
     from perfsim.report.trace import trace
     from perfsim.result import Result, Totals
+    from perfsim.sensitivity import Gain, gains
     from perfsim.simulation import compare, simulate, simulate_array
     from perfsim.timeline import Timeline, timeline_of
 
@@ -65,6 +67,8 @@ _HOMES = {
     "compare": "perfsim.simulation",
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
+    "report": "perfsim.report",
+    "gains": "perfsim.sensitivity",
     "validate": "perfsim.accuracy",
     "calibrate": "perfsim.calibration",
     "plan_addresses": "perfsim.placement.addresses",
@@ -91,6 +95,8 @@ _HOMES = {
     "Difference": "perfsim.report.diff",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
+    "Page": "perfsim.report.page",
+    "Gain": "perfsim.sensitivity",
     "Validation": "perfsim.accuracy",
     "Accuracy": "perfsim.accuracy",
     "CalibrationResult": "perfsim.calibration",
@@ -117,6 +123,8 @@ __all__ = [
     "compare",
     "explain",
     "export_onnx",
+    "report",
+    "gains",
     "validate",
     "measure",
     "measure_host",
@@ -143,6 +151,8 @@ __all__ = [
     "Difference",
     "Buffers",
     "AddressPlan",
+    "Page",
+    "Gain",
     "Validation",
     "Accuracy",
     "CalibrationResult",

@@ -57,11 +57,11 @@ class Rows:
         self.measured_s = np.array([row.measured_ms / 1000 for row in measured.measurements])
         self._policy, self._timing = policies_of(machine, None, None)
         self._programs = [lower(network) for network in measured.networks]
-        self._write_through = machine.extras.write_through
-        operators = machine.extras.output_stage
-        self._stages = [output_stage(program, operators) for program in self._programs]
-        pairs = zip(self._programs, self._stages, strict=True)
-        self._work = _joined_work([work_with(*pair) for pair in pairs])
+        self._stages = [
+            output_stage(program, machine.extras.output_stage) for program in self._programs
+        ]
+        works = map(work_with, self._programs, self._stages)
+        self._work = _joined_work(list(works))
         lengths = [len(program.layers) for program in self._programs]
         self._starts = np.cumsum([0, *lengths])
         layers_of_rows = [
@@ -89,8 +89,7 @@ class Rows:
         sram_bytes: Any = machine.sram_bytes
         if sram_bytes not in self._traffic:
             moved = []
-            pairs = zip(self._programs, self._stages, strict=True)
-            for run, (program, stage) in enumerate(pairs):
+            for run, program in enumerate(self._programs):
                 try:
                     placement = self._policy.place(
                         program, sram_bytes, double_buffered=machine.double_buffered
@@ -98,7 +97,8 @@ class Rows:
                 except InputError as error:
                     row = self.measured.measurements[self.measured.runs.index(run)]
                     raise at_row(error, row) from None
-                moved.append(Moved(program, placement, stage, self._write_through, steady=True))
+                through = machine.extras.write_through
+                moved.append(Moved(program, placement, self._stages[run], through, steady=True))
             self._traffic[sram_bytes] = _joined_traffic(moved, self._starts)
         return self._traffic[sram_bytes]
 
@@ -109,7 +109,7 @@ class Rows:
             if not seconds > 0:
                 raise InvalidValueError(
                     "this layer takes no time here",
-                    found="a layer that only renames what lies in memory, or that output_stage is applied to",
+                    found="one that only renames what lies in memory, or is applied on another one's way out",
                     expected="rows of layers that do something",
                 ).at(file=row.file, line=row.line)
 

@@ -78,20 +78,21 @@ class ArrayTotals:
 
 
 def simulate_array(
-    network: Network,
+    network: Network | Program,
     machines: Machine,
     placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> ArrayTotals:
     """The totals of `network` on every machine of an array, the same bits as one run each gives.
 
+    network: or the program that it was lowered to.
     machines: a Machine whose numbers are arrays of shape (machines,), or numbers that stand for all.
 
     A placement depends on the memory alone, so it is decided once per distinct size; the kernel then
     runs layer by layer over all machines.
     """
     places, times = policies_of(machines, placement, timing)
-    program: Program = lower(network)
+    program = network if isinstance(network, Program) else lower(network)
     stage = output_stage(program, machines.extras.output_stage)
     work = work_with(program, stage)
     through = machines.extras.write_through

@@ -8,12 +8,15 @@ import random
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import MACHINE, PUBLISHED, ROOT, TINY
 
 from perfsim import Machine, calibrate, load_hardware, load_network, simulate, validate
+from perfsim.calibration_fit import Parameter, fit
 from perfsim.calibration_rows import Rows
+from perfsim.calibration_steps import left_out, left_out_chosen
 from perfsim.confidence import spread_of
 from perfsim.measured import read_measured
 
@@ -292,6 +295,7 @@ def test_a_row_with_further_layers_is_fitted_as_their_sum(write):
     result = calibrate(write("m.csv", text), base, ["layer_cost"])
     assert values_of(result) == {"layer_cost": "3 us"}
     assert result.after.mape < 1e-6
+    assert not result.outliers
     assert set(result.machine.extras.calibration.operators) == set(columns["op"])
 
 
@@ -440,3 +444,31 @@ def test_a_layer_that_takes_no_time_cannot_be_fitted(perfsim_cli, write, base):
     assert run.status == 2
     assert "takes no time" in run.err or "flat" in run.err
     assert not Path("f.yaml").exists()
+
+
+def test_a_row_is_left_out_of_the_fit_that_predicts_it():
+    """One factor for all rows: without row i its mean is that of the others, so the residual is r n / (n - 1)."""
+    logarithms = np.array([0.001, -0.002, 0.0005, 0.003, -0.0001])
+    parameters = [Parameter("factor", 1.0, 0.01, 100.0)]
+
+    def residuals(values):
+        return np.log(values.get("factor", 1.0)) + logarithms
+
+    whole = fit(residuals, parameters)
+    own = logarithms - logarithms.mean()
+    assert whole.residuals == pytest.approx(own, abs=1e-6)
+    assert left_out(residuals, parameters, whole) == pytest.approx(own * 5 / 4, abs=1e-6)
+    # sigma / sqrt(n), with the least noise of a percent
+    assert whole.relative_errors["factor"] == pytest.approx(0.01 / math.sqrt(5), rel=1e-3)
+
+
+def test_a_choice_does_not_see_the_row_that_it_predicts():
+    """A number that one row alone depends on explains that row, and nothing of it when the row is left out."""
+    base = np.array([0.01, -0.01, 0.5, 0.01, -0.01, 0.01, -0.01])
+    touched = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+
+    def residuals(values):
+        return base + touched * np.log(values.get("own", 1.0))
+
+    found = left_out_chosen(residuals, [Parameter("own", 1.0, 0.01, 100.0)], 1)
+    assert found == pytest.approx(base)

@@ -114,6 +114,48 @@ def parts_in(rows) -> dict[str, str]:
     return {part: column for part, column in columns.items() if column in rows[0]}
 
 
+def check_same_picture(made, kept):
+    """Their texts and how many marks they have, and where; but for names, which fit by the widths of the font."""
+    fresh, committed = (ET.parse(path).getroot() for path in (made, kept))
+    for svg in (fresh, committed):
+        for parent in list(svg.iter(f"{SVG}g")):
+            for each in [each for each in parent if (each.get("id") or "").startswith("label ")]:
+                parent.remove(each)
+    assert texts(fresh) == texts(committed), kept.name
+    for each in fresh.iter(f"{SVG}g"):
+        if " " in (each.get("id") or ""):  # ours
+            shape = each.get("id")
+            assert marks(fresh, shape) == marks(committed, shape), (kept.name, shape)
+            places = [in_unit_square(boxes(svg, shape)) for svg in (fresh, committed)]
+            assert places[0] == pytest.approx(places[1], abs=0.02), (kept.name, shape)
+    assert kept.stat().st_size < 100_000
+
+
+def check_texts(figure, monkeypatch):
+    """No text of the figure lies over another or outside of it: every pair of texts, measured as they are drawn."""
+    found, draw = [], mpl.text.Text.draw
+
+    def recorded(text, renderer):
+        if text.get_text().strip() and text.get_visible():
+            found.append((text.get_text(), text.get_window_extent(renderer)))
+        draw(text, renderer)
+
+    monkeypatch.setattr(mpl.text.Text, "draw", recorded)
+    with canvas.drawing():
+        figure.canvas.draw()
+    assert len(found) > 10
+    whole = figure.bbox
+    for text, box in found:
+        assert box.x0 >= -1, text
+        assert box.x1 <= whole.x1 + 1, text
+        assert box.y0 >= -1, text
+        assert box.y1 <= whole.y1 + 1, text
+    for (one, a), (other, b) in itertools.combinations(found, 2):
+        across = min(a.x1, b.x1) - max(a.x0, b.x0)
+        along = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert across <= 1 or along <= 1, (one, other)
+
+
 def texts(svg) -> str:
     return " ".join("".join(each.itertext()) for each in svg.iter(f"{SVG}text"))
 
@@ -443,27 +485,7 @@ def test_no_text_lies_over_another_or_outside_the_picture(
     ]
     plot(results, tmp_path / "p.png", kind=kind)
     (figure,) = figures
-    found, draw = [], mpl.text.Text.draw
-
-    def recorded(text, renderer):
-        if text.get_text().strip() and text.get_visible():
-            found.append((text.get_text(), text.get_window_extent(renderer)))
-        draw(text, renderer)
-
-    monkeypatch.setattr(mpl.text.Text, "draw", recorded)
-    with canvas.drawing():
-        figure.canvas.draw()
-    assert len(found) > 10
-    whole = figure.bbox
-    for text, box in found:
-        assert box.x0 >= -1, text
-        assert box.x1 <= whole.x1 + 1, text
-        assert box.y0 >= -1, text
-        assert box.y1 <= whole.y1 + 1, text
-    for (one, a), (other, b) in itertools.combinations(found, 2):
-        across = min(a.x1, b.x1) - max(a.x0, b.x0)
-        along = min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert across <= 1 or along <= 1, (one, other)
+    check_texts(figure, monkeypatch)
 
 
 @drawn
@@ -473,21 +495,7 @@ def test_the_committed_pictures_are_fresh(tmp_path):
     folder = ROOT / "reports" / "pictures"
     assert {path.name for path in folder.iterdir()} == set(COMMITTED)
     for name in COMMITTED:
-        fresh, committed = (ET.parse(each / name).getroot() for each in (tmp_path, folder))
-        for svg in (fresh, committed):  # which names fit depends on the font's widths
-            for parent in list(svg.iter(f"{SVG}g")):
-                for each in [
-                    each for each in parent if (each.get("id") or "").startswith("label ")
-                ]:
-                    parent.remove(each)
-        assert texts(fresh) == texts(committed), name
-        for each in fresh.iter(f"{SVG}g"):
-            if " " in (each.get("id") or ""):  # ours
-                shape = each.get("id")
-                assert marks(fresh, shape) == marks(committed, shape), (name, shape)
-                places = [in_unit_square(boxes(svg, shape)) for svg in (fresh, committed)]
-                assert places[0] == pytest.approx(places[1], abs=0.02), (name, shape)
-        assert (folder / name).stat().st_size < 100_000
+        check_same_picture(tmp_path / name, folder / name)
 
 
 @drawn

@@ -255,6 +255,9 @@ def test_several_files_are_their_rows_together(perfsim_cli, write, measured, mac
         f"{bad}:3: network: this measurement of 'dense.yaml' stands at line 2 of {first} too"
         in run.err
     )
+    empty_note = write("empty.csv", HEAD.replace("\n", ",note\n") + "dense.yaml,,int8,1,7,\n")
+    with pytest.raises(InputError, match=r"stands at line 2 of .* too"):
+        validate([first, empty_note], machine)
     with pytest.raises(InputError, match="found no file"):
         validate([], machine)
 

@@ -294,8 +294,7 @@ def share(text: str, option: str) -> float:
 def chosen_placement(arguments: argparse.Namespace) -> str | PlacementPolicy | None:
     """The value of --placement, searching no longer than --time-limit says."""
     if arguments.time_limit is None:
-        name: str | None = arguments.placement
-        return name
+        return str(arguments.placement) if arguments.placement else None
     from perfsim.placement.optimal import Optimal
 
     if arguments.placement != Optimal.name:

@@ -31,7 +31,7 @@ _WORD = re.compile(r"[a-z_]+")
 def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -> Sheet:
     """The explanation of the layer at `position` as a sheet."""
     layer = result.program.layers[position]
-    rows = [*_counts(layer), *_memory(result, position), *_times(result, position)]
+    rows = explain_rows(result, position)
     about, quantity, formula, values, results = (list(column) for column in zip(*rows, strict=True))
     columns = {
         "about": about,
@@ -73,6 +73,12 @@ def explain(result: Result, layer: str | int) -> pd.DataFrame:
 Row = tuple[str, str, str, str, Any]
 
 _SECONDS = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+
+
+def explain_rows(result: Result, position: int) -> list[Row]:
+    """(about, quantity, formula, values, result) of every step that led to the numbers of the layer at `position`."""
+    layer = result.program.layers[position]
+    return [*_counts(layer), *_memory(result, position), *_times(result, position)]
 
 
 def _counts(layer: Layer) -> list[Row]:

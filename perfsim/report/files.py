@@ -21,6 +21,7 @@ WRITERS: dict[str, Callable[[Sheet], bytes]] = {
     ".json": lambda sheet: json_text(sheet).encode(),
     ".parquet": parquet_bytes,
 }
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def check_outputs(

@@ -169,7 +169,7 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
         f"{busy(totals.vector_s)}{further}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
-        f"{count(totals.params, 'parameters')}{_widths(result.program)}",
+        f"{count(totals.params, 'parameters')}{widths_text(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
         f"{amount(totals.ddr_write_bytes, 'B')} written{_own_weights(result)}; SRAM: at most "
         f"{amount(totals.peak_sram_bytes, 'B')} of {amount(int(machine.sram_bytes), 'B')} in use"
@@ -220,7 +220,7 @@ def _energy_text(result: Result) -> str:
     )
 
 
-def _widths(program: Program) -> str:
+def widths_text(program: Program) -> str:
     """At how many bits the network was priced: ``; 8-bit feature maps, 4- and 8-bit weights``."""
     weights = {each.bits for each in program.tensors if each.kind is Kind.WEIGHT}
     maps = {each.bits for each in program.tensors if each.kind is not Kind.WEIGHT}
