@@ -19,14 +19,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 from statistics import median
 from typing import TYPE_CHECKING
 
 from perfsim.confidence import Spread, changes, spread_of
 from perfsim.errors import InputError
-from perfsim.measured import at_row, read_measured
-from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, Measurement
+from perfsim.measured import Files, at_row, read_measured
+from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, WITH, Measurement
 from perfsim.simulation import policies_of, simulate
 
 if TYPE_CHECKING:
@@ -101,12 +100,12 @@ def _doubled_ranks(values: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Predictions beside the measurements of a file.
+    """Predictions beside the measurements of one file or several.
 
     Attributes:
-        file: the measurements.
+        file: the measurements: their files in words.
         machine, placement_policy, timing_policy: what predicted.
-        measurements: the rows of the file.
+        measurements: the rows.
         names: the network's own name of the layer that each row is of; None for a whole network.
         predicted_ms: the predicted times [ms]: those of every inference after the first, as in `Totals.steady_s`.
         accuracy: what sums up the errors.
@@ -174,13 +173,12 @@ class Validation:
 
     @cached_property
     def columns(self) -> Columns:
-        """The rows, column by column: the file's columns with name (of layers), predicted_ms and error among them."""
+        """The rows, column by column: the files' columns with name (of layers), predicted_ms and error among them."""
         rows = self.measurements
-        columns: Columns = {
-            column: [row.cells[column] for row in rows]
-            for column in ("network", "set", "precision", "batch", *OF_A_LAYER)
-            if column in rows[0].cells
-        }
+        given = list(dict.fromkeys(column for row in rows for column in row.cells))
+        texts = {column: [row.cells.get(column, "") for row in rows] for column in given}
+        shown = ("network", "set", "precision", "batch", *OF_A_LAYER, WITH)
+        columns: Columns = {column: texts.pop(column) for column in shown if column in texts}
         columns["batch"] = [row.settings["batch"].value for row in rows]
         if "convolution" in columns:
             columns["convolution"] = [row.convolution for row in rows]
@@ -191,9 +189,8 @@ class Validation:
         columns["error"] = self.errors
         if self.share_within is not None:
             columns["within_interval"] = list(self.within_interval)
-        known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
-        further = (column for column in rows[0].cells if column not in known)
-        return columns | {column: [row.cells[column] for row in rows] for column in further}
+        known = (*NEEDED, *COMPUTED)
+        return columns | {column: text for column, text in texts.items() if column not in known}
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -204,42 +201,43 @@ class Validation:
 
 
 def validate(
-    file: str | PathLike[str],
+    files: Files,
     machine: Machine,
     placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> Validation:
-    """What `machine` is predicted to take for the networks of a file of measurements, beside what was measured.
+    """What `machine` is predicted to take for the networks of files of measurements, beside what was measured.
 
     >>> validation = validate("measured.csv", load_hardware("nvdla_2048"))
     >>> validation.accuracy.mape, validation.table
 
-    file: a CSV file (docs/validation.md). placement, timing: policies instead of the machine's own.
+    files: a CSV file (docs/validation.md) or several. placement, timing: policies instead of the machine's own.
 
     The steady time is compared, that of every inference after the first: measurements are means of many.
     Raises InputError with file, line and column for what is wrong with a row.
     """
     places, times = policies_of(machine, placement, timing)
-    measured = read_measured(file)
+    measured = read_measured(files)
     measurements = measured.measurements
     runs: dict[int, Result] = {}
     predicted_ms: list[float] = []
-    for row, run, position in zip(measurements, measured.runs, measured.positions, strict=True):
+    for row, run, positions in zip(measurements, measured.runs, measured.positions, strict=True):
         if run not in runs:
             try:
                 runs[run] = simulate(measured.networks[run], machine, places, times.name)
             except InputError as error:
-                raise at_row(error, measured.file, row) from None
+                raise at_row(error, row) from None
         result = runs[run]
+        layer_s = result.steady_times.layer_s
         seconds = (
-            result.totals.steady_s
-            if position is None
-            else float(result.steady_times.layer_s[position])
+            math.fsum(float(layer_s[position]) for position in positions)
+            if positions
+            else result.totals.steady_s
         )
         predicted_ms.append(seconds * 1000)
     measured_ms = [row.measured_ms for row in measurements]
     accuracy = accuracy_of(predicted_ms, measured_ms)
     return Validation(
-        *(str(file), machine, places, times, measurements, measured.names, predicted_ms, accuracy),
-        measured.warnings,
+        *(measured.file, machine, places, times, measurements, measured.names),
+        *(predicted_ms, accuracy, measured.warnings),
     )

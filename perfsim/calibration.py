@@ -13,17 +13,15 @@ import numpy as np
 
 from perfsim import catalog
 from perfsim.accuracy import Accuracy, accuracy_of
-from perfsim.calibration_choice import candidates_of, choose, named_parameters
+from perfsim.calibration_choice import candidates_of, fit_chosen, fit_named, named_parameters
 from perfsim.calibration_file import calibrated_text
-from perfsim.calibration_fit import fit_identified
 from perfsim.calibration_rows import Rows
-from perfsim.calibration_steps import left_out
 from perfsim.confidence import Spread, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
 from perfsim.hardware.profile import read_machine, stated_numbers
-from perfsim.measured import Measured, read_measured
+from perfsim.measured import Files, Measured, read_measured
 from perfsim.network.work import total
 from perfsim.program import lower
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from perfsim.result import Columns
 
 DIGITS = 4  # of a fitted number: its standard error is seldom below 0.1 %
-OUTLIER = 3.0
 MOST_SOURCES = 2  # more of them are not repeated in the file
 
 
@@ -58,16 +55,18 @@ class CalibrationResult:
     """A machine fitted to measurements.
 
     Attributes:
-        measured: the rows of the file.
+        measured: the rows of the files.
         base: the machine before.
         machine: the machine with its fitted numbers.
         text: its file.
         fitted: the fitted numbers.
         frozen: the numbers that the data does not determine, with the standard error that each would have had.
-        rows: the positions in the file of the rows that it was fitted on: those of layers where there are any.
-        before_s, after_s: predicted by the base and by the fitted machine for every row of the file [s].
+        rows: the positions of the rows that it was to be fitted on: those of layers where there are any.
+        outliers: the positions of those that do not fit.
+        fitted_rows: the positions of those that it was fitted on: `rows` but for outliers, where these are few.
+        before_s, after_s: predicted by the base and by the fitted machine for every row of the files [s].
         left_out_s: predicted for each of `rows` by a machine that was fitted without it [s].
-        standardised: the residuals of `rows` in units of their own spread.
+        standardised: the residuals of `rows` in units of the spread of the fitted ones.
     """
 
     measured: Measured
@@ -77,6 +76,8 @@ class CalibrationResult:
     fitted: Sequence[FittedValue]
     frozen: Mapping[str, float]
     rows: Sequence[int]
+    outliers: Sequence[int]
+    fitted_rows: Sequence[int]
     before_s: Sequence[float]
     after_s: Sequence[float]
     left_out_s: Sequence[float]
@@ -84,18 +85,18 @@ class CalibrationResult:
 
     @cached_property
     def before(self) -> Accuracy:
-        """The accuracy of the base on the rows that were fitted."""
-        return self._accuracy([self.before_s[row] for row in self.rows])
+        """The accuracy of the base on `rows`."""
+        return self._accuracy(self.rows, [self.before_s[row] for row in self.rows])
 
     @cached_property
     def after(self) -> Accuracy:
         """The accuracy of the fitted machine on the very rows that it was fitted on."""
-        return self._accuracy([self.after_s[row] for row in self.rows])
+        return self._accuracy(self.fitted_rows, [self.after_s[row] for row in self.fitted_rows])
 
     @cached_property
     def left_out(self) -> Accuracy:
-        """The accuracy on each row of a machine that was fitted without it."""
-        return self._accuracy(self.left_out_s)
+        """The accuracy on each of `rows`, outliers among them, of a machine that was fitted without it."""
+        return self._accuracy(self.rows, self.left_out_s)
 
     @cached_property
     def networks_after(self) -> Accuracy | None:
@@ -103,8 +104,7 @@ class CalibrationResult:
         others = [row for row in range(len(self.after_s)) if row not in set(self.rows)]
         if not others:
             return None
-        measured = [self.measured.measurements[row].measured_ms for row in others]
-        return accuracy_of([1000 * self.after_s[row] for row in others], measured)
+        return self._accuracy(others, [self.after_s[row] for row in others])
 
     @property
     def spread(self) -> Spread | None:
@@ -112,15 +112,9 @@ class CalibrationResult:
         calibration = self.machine.extras.calibration
         return None if calibration is None else spread_of(calibration)
 
-    @property
-    def outliers(self) -> list[int]:
-        """The positions in the file of rows that do not fit: standardised residuals above 3."""
-        pairs = zip(self.rows, self.standardised, strict=True)
-        return [row for row, value in pairs if abs(value) > OUTLIER]
-
     @cached_property
     def columns(self) -> Columns:
-        """The fitted rows, column by column."""
+        """The rows that it was to be fitted on, column by column."""
         measurements = [self.measured.measurements[row] for row in self.rows]
         measured_ms = [each.measured_ms for each in measurements]
         names = [self.measured.names[row] for row in self.rows]
@@ -138,22 +132,22 @@ class CalibrationResult:
             "standardised_residual": list(self.standardised),
         }
 
-    def _accuracy(self, predicted_s: Sequence[float]) -> Accuracy:
-        measured = [self.measured.measurements[row].measured_ms for row in self.rows]
+    def _accuracy(self, rows: Sequence[int], predicted_s: Sequence[float]) -> Accuracy:
+        measured = [self.measured.measurements[row].measured_ms for row in rows]
         return accuracy_of([1000 * value for value in predicted_s], measured)
 
 
 def calibrate(
-    file: str | PathLike[str],
+    files: Files,
     base: str | PathLike[str],
     fit: Sequence[str] | None = None,
 ) -> CalibrationResult:
-    """The machine `base` with some of its numbers fitted to the measurements in a CSV file (docs/calibration.md).
+    """The machine `base` with some of its numbers fitted to the measurements in CSV files (docs/calibration.md).
 
     >>> result = calibrate("measured.csv", "kv260_dpu", fit=["ddr_efficiency", "layer_cost"])
     >>> Path("fitted.yaml").write_text(result.text)
 
-    fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
+    files: a CSV file or several. fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
 
     Rows of layers are fitted where there are any, else those of whole networks. Raises InputError for what is wrong
     with the files, and for numbers that cannot be fitted to so few rows.
@@ -162,26 +156,25 @@ def calibrate(
     document = read_document(path)
     stated = stated_numbers(document)
     machine = read_machine(document)
-    measured = read_measured(file)
+    measured = read_measured(files)
     rows = Rows(measured, machine)
-    fitted_rows = _rows_to_fit(measured)
+    to_fit = _rows_to_fit(measured)
 
     def residuals(values: Mapping[str, float]) -> Any:
         predicted_s = rows.predicted_s(with_values(machine, stated, values))
-        return np.log(predicted_s / rows.measured_s)[fitted_rows]
+        return np.log(predicted_s / rows.measured_s)[to_fit]
 
     if fit is None:
-        found, without = choose(residuals, candidates_of(document, path, stated), len(fitted_rows))
-        frozen: dict[str, float] = {}
+        solution = fit_chosen(residuals, candidates_of(document, path, stated))
     else:
-        parameters = named_parameters(document, path, stated, fit, len(fitted_rows))
-        found, frozen = fit_identified(residuals, parameters)
-        kept = [each for each in parameters if each.key not in frozen]
-        without = left_out(residuals, kept, found)
-    written = {key: field_of(key).written(value, DIGITS) for key, value in found.values.items()}
-    errors = found.relative_errors
-    before = {key: field_of(key).written(stated[key]) for key in found.values if key in stated}
-    calibration = _calibration(measured, fitted_rows, list(written), (-without).tolist())
+        parameters = named_parameters(document, path, stated, fit, len(to_fit))
+        solution = fit_named(residuals, parameters)
+    values, errors = solution.fit.values, solution.fit.relative_errors
+    fitted_rows = [row for row, kept in zip(to_fit, solution.kept, strict=True) if kept]
+    written = {key: field_of(key).written(value, DIGITS) for key, value in values.items()}
+    before = {key: field_of(key).written(stated[key]) for key in values if key in stated}
+    log_errors = (-solution.left_out).tolist()
+    calibration = _calibration(measured, fitted_rows, list(written), log_errors)
     fitted_machine = with_values(
         machine, stated, {key: field_of(key).read(value) for key, value in written.items()}
     )
@@ -194,40 +187,45 @@ def calibrate(
         fitted=[
             FittedValue(key, before.get(key), value, errors[key]) for key, value in written.items()
         ],
-        frozen=frozen,
-        rows=fitted_rows,
+        frozen=solution.frozen,
+        rows=to_fit,
+        outliers=[row for row, is_far in zip(to_fit, solution.outliers, strict=True) if is_far],
+        fitted_rows=fitted_rows,
         before_s=rows.predicted_s(machine).tolist(),
         after_s=rows.predicted_s(fitted_machine).tolist(),
-        left_out_s=(rows.measured_s[fitted_rows] * np.exp(without)).tolist(),
-        standardised=found.standardised.tolist(),
+        left_out_s=(rows.measured_s[to_fit] * np.exp(solution.left_out)).tolist(),
+        standardised=solution.standardised.tolist(),
     )
 
 
 def _rows_to_fit(measured: Measured) -> list[int]:
     """The rows of layers, or all where there are none."""
-    layers = [row for row, position in enumerate(measured.positions) if position is not None]
+    layers = [row for row, positions in enumerate(measured.positions) if positions]
     return layers or list(range(len(measured.positions)))
 
 
 def _calibration(
     measured: Measured, rows: Sequence[int], fitted: Sequence[str], log_errors: Sequence[float]
 ) -> Calibration:
+    """What a file says of its calibration; `rows` were fitted, the errors are of outliers too."""
     programs = [lower(network) for network in measured.networks]
     operators: set[str] = set()
     macs: list[int] = []
     layers: list[int] = []
     for row in rows:
-        program, position = programs[measured.runs[row]], measured.positions[row]
-        parts = [each for each in program.layers if not each.is_view]
-        if position is not None:
-            parts = [program.layers[position]]
+        layers_of, positions = programs[measured.runs[row]].layers, measured.positions[row]
+        parts = [layers_of[position] for position in positions]
+        if not positions:
+            parts = [each for each in layers_of if not each.is_view]
         operators |= {each.op for each in parts}
         macs.append(sum(total(each.macs) for each in parts))
         layers.append(len(parts))
-    of_layers = measured.positions[rows[0]] is not None
+    every = len(log_errors)
+    files = ", ".join(Path(file).name for file in measured.files)
+    of_layers = bool(measured.positions[rows[0]])
     sources = {measured.measurements[row].cells.get("source", "") for row in rows} - {""}
     return Calibration(
-        source=f"{len(rows)} rows of {Path(measured.file).name}"
+        source=f"{len(rows)}{f' of {every}' * (every > len(rows))} rows of {files}"
         + (f": {'; '.join(sorted(sources))}" if 0 < len(sources) <= MOST_SOURCES else ""),
         fitted=tuple(fitted),
         log_errors=tuple(round(error, 6) for error in log_errors),

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit
-from perfsim.calibration_steps import left_out_chosen, stepwise
+from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit, fit_identified
+from perfsim.calibration_steps import (
+    Solution,
+    left_out,
+    left_out_chosen,
+    stepwise,
+    without_outliers,
+)
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.hardware import units
 from perfsim.hardware.fields import field_of, start_of
@@ -92,21 +98,40 @@ def candidates_of(document: Document, path: Path, stated: Mapping[str, float]) -
     return candidates
 
 
-def choose(residuals: Residuals, candidates: Sequence[Parameter], rows: int) -> tuple[Fit, Floats]:
-    """The fit of the numbers that carry over best, and the residuals of each row predicted without it, shape (rows,).
+def fit_named(residuals: Residuals, parameters: Sequence[Parameter]) -> Solution:
+    """The fit of the numbers that were named."""
+
+    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+        found, frozen = fit_identified(some, parameters)
+        kept = [each for each in parameters if each.key not in frozen]
+        return found, frozen, left_out(some, kept, found)
+
+    first, _ = fit_identified(residuals, parameters)
+    return without_outliers(residuals, first, again)
+
+
+def fit_chosen(residuals: Residuals, candidates: Sequence[Parameter]) -> Solution:
+    """The fit of the numbers that carry over best.
 
     At most four numbers, and one for every three rows; none where the choice, repeated without each row, predicts the
     rows no better than the base does.
     """
-    most = min(MOST_CHOSEN, rows // ROWS_PER_CHOSEN)
-    found = stepwise(residuals, candidates, most)
-    base = residuals({})
-    if not found.values:
-        return found, base
-    without = left_out_chosen(residuals, candidates, most)
-    if abs(without).mean() >= abs(base).mean():
-        return fit(residuals, []), base
-    return found, without
+
+    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+        base = some({})
+        most = _most(len(base))
+        found = stepwise(some, candidates, most)
+        without = left_out_chosen(some, candidates, most) if found.values else base
+        if abs(without).mean() >= abs(base).mean():
+            return fit(some, []), {}, base
+        return found, {}, without
+
+    first = stepwise(residuals, candidates, _most(len(residuals({}))))
+    return without_outliers(residuals, first, again)
+
+
+def _most(rows: int) -> int:
+    return min(MOST_CHOSEN, rows // ROWS_PER_CHOSEN)
 
 
 def _parameter(document: Document, stated: Mapping[str, float], key: str) -> Parameter:

@@ -12,6 +12,7 @@ Statistics A6(9), 1977).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,7 +21,8 @@ import numpy as np
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Residuals: TypeAlias = Callable[[Mapping[str, float]], Floats]
-Kept: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]] | slice
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+Kept: TypeAlias = Flags | slice
 
 LOSS_SCALE = 0.1
 LARGEST_ERROR = 0.5
@@ -95,12 +97,18 @@ class Fit:
         return float(np.mean(np.abs(self.residuals) / np.maximum(1 - self._leverage, 1e-3)))
 
     @property
-    def standardised(self) -> Floats:
-        """The residuals in units of their own spread (1.48 times the median size, freedom and leverage taken out)."""
+    def spread(self) -> float:
+        """The spread of the residuals: 1.48 times their median size, freedom taken out; at least twice the noise."""
         rows, count = self.jacobian.shape
-        freedom = np.sqrt(rows / max(rows - count, 1))
-        spread = max(1.4826 * freedom * float(np.median(np.abs(self.residuals))), 2 * LEAST_NOISE)
-        found: Floats = self.residuals / (spread * np.sqrt(np.maximum(1 - self._leverage, 0.05)))
+        freedom = math.sqrt(rows / max(rows - count, 1))
+        return max(1.4826 * freedom * float(np.median(np.abs(self.residuals))), 2 * LEAST_NOISE)
+
+    @property
+    def standardised(self) -> Floats:
+        """The residuals in units of their own spread, leverage taken out."""
+        found: Floats = self.residuals / (
+            self.spread * np.sqrt(np.maximum(1 - self._leverage, 0.05))
+        )
         return found
 
 

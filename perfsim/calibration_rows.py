@@ -1,4 +1,4 @@
-"""Predictions for all rows of a file of measurements at once, for one machine after another.
+"""Predictions for all rows of files of measurements at once, for one machine after another.
 
 The layers of all networks lie one behind the other, so that the kernel runs once for a machine; lowering is done once,
 and the placement once for each size of the internal memory.
@@ -45,7 +45,7 @@ class JoinedTraffic:
 
 
 class Rows:
-    """What the rows of a file of measurements take on machines of the same parts and policies as `machine`.
+    """What the rows of files of measurements take on machines of the same parts and policies as `machine`.
 
     Attributes:
         measured: the rows.
@@ -64,13 +64,15 @@ class Rows:
         self._work = _joined_work(list(works))
         lengths = [len(program.layers) for program in self._programs]
         self._starts = np.cumsum([0, *lengths])
-        self._runs = np.array(measured.runs)
-        self._layers = np.array(
-            [
-                -1 if position is None else self._starts[run] + position
-                for run, position in zip(measured.runs, measured.positions, strict=True)
-            ]
-        )
+        layers_of_rows = [
+            start + np.array(positions or range(length))
+            for positions, start, length in (
+                (positions, self._starts[run], lengths[run])
+                for run, positions in zip(measured.runs, measured.positions, strict=True)
+            )
+        ]
+        self._layers = np.concatenate(layers_of_rows)
+        self._row_starts = np.cumsum([0, *map(len, layers_of_rows[:-1])])
         self._traffic: dict[int, JoinedTraffic] = {}
         self._check(machine)
 
@@ -80,8 +82,7 @@ class Rows:
             machine = replace(machine, extras=replace(machine.extras, energy=None))
         times = layer_times(self._work, self._traffic_of(machine), machine, self._timing)
         layer_s = np.broadcast_to(times.layer_s, self._starts[-1:])
-        totals = np.add.reduceat(layer_s, self._starts[:-1])
-        found: Floats = np.where(self._layers >= 0, layer_s[self._layers], totals[self._runs])
+        found: Floats = np.add.reduceat(layer_s[self._layers], self._row_starts)
         return found
 
     def _traffic_of(self, machine: Machine) -> JoinedTraffic:
@@ -95,7 +96,7 @@ class Rows:
                     )
                 except InputError as error:
                     row = self.measured.measurements[self.measured.runs.index(run)]
-                    raise at_row(error, self.measured.file, row) from None
+                    raise at_row(error, row) from None
                 through = machine.extras.write_through
                 moved.append(Moved(program, placement, self._stages[run], through, steady=True))
             self._traffic[sram_bytes] = _joined_traffic(moved, self._starts)
@@ -110,7 +111,7 @@ class Rows:
                     "this layer takes no time here",
                     found="one that only renames what lies in memory, or is applied on another one's way out",
                     expected="rows of layers that do something",
-                ).at(file=self.measured.file, line=row.line)
+                ).at(file=row.file, line=row.line)
 
 
 def _joined_work(works: list[LayerWork]) -> LayerWork:

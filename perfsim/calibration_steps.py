@@ -1,15 +1,76 @@
-"""How a fit predicts rows that it has not seen, and the choice of what to fit by that."""
+"""How a fit predicts rows that it has not seen, the choice of what to fit by that, and rows that do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from perfsim.calibration_fit import LARGEST_ERROR, Fit, Floats, Kept, Parameter, Residuals, fit
+from perfsim.calibration_fit import (
+    LARGEST_ERROR,
+    Fit,
+    Flags,
+    Floats,
+    Kept,
+    Parameter,
+    Residuals,
+    fit,
+)
 
 MOST_FOLDS = 30
+OUTLIER = 3.0  # standardised residuals
+ROWS_PER_OUTLIER = 10  # where more rows do not fit, it is the machine's form that does not
+FEWEST_WITH_OUTLIER = 5
 LEAST_GAIN = 0.1  # one of a dozen candidates lowers the error by a few percent by chance
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A fit to the rows that fit.
+
+    Attributes:
+        fit: to the rows that were kept.
+        frozen: the numbers that the data does not determine, with the standard error that each would have had.
+        kept: whether each row was fitted, shape (rows,).
+        outliers: whether each row does not fit, shape (rows,): left out unless they are too many.
+        left_out: the residual of each row as predicted without it, shape (rows,).
+        standardised: the residuals in units of the spread of the fitted ones, shape (rows,).
+    """
+
+    fit: Fit
+    frozen: Mapping[str, float]
+    kept: Flags
+    outliers: Flags
+    left_out: Floats
+    standardised: Floats
+
+
+def without_outliers(
+    residuals: Residuals,
+    first: Fit,
+    again: Callable[[Residuals], tuple[Fit, Mapping[str, float], Floats]],
+) -> Solution:
+    """The fit of the rows but for those that do not fit the `first` one, which was to all of them.
+
+    again: fits some rows, and gives the numbers that they do not determine and the residual of each without it.
+
+    They are left out once, as of what is left some row is always farthest, and where they are few: one of ten (as in
+    an interval), or a single one of five to nine rows. The fit without them predicts them.
+    """
+    rows = len(first.residuals)
+    outliers = abs(first.standardised) > OUTLIER
+    most = max(rows // ROWS_PER_OUTLIER, int(rows >= FEWEST_WITH_OUTLIER))
+    most = min(most, rows - 1 - len(first.values))
+    kept = ~outliers if outliers.sum() <= most else np.full(rows, True)
+    found, frozen, unseen = again(lambda values: residuals(values)[kept])
+    if not found.values:  # nothing is fitted, to no rows
+        kept = np.full(rows, True)
+    everywhere = residuals(found.values)
+    left_out, standardised = everywhere.copy(), everywhere / found.spread
+    if found.values:
+        left_out[kept], standardised[kept] = unseen, found.standardised
+    return Solution(found, frozen, kept, outliers, left_out, standardised)
 
 
 def left_out(residuals: Residuals, parameters: Sequence[Parameter], whole: Fit) -> Floats:

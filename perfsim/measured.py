@@ -1,4 +1,4 @@
-"""The networks and layers that the rows of a file of measurements are of."""
+"""The networks and layers that the rows of files of measurements are of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from perfsim.errors import InputError, UnknownNameError
+from perfsim.errors import InputError, InvalidValueError, UnknownNameError
 from perfsim.frontends import load_network
-from perfsim.measurements import NEEDED, Measurement, origin_of, read_measurements
+from perfsim.measurements import NEEDED, WITH, Measurement, origin_of, read_measurements
 from perfsim.program import lower, position_of
 
 if TYPE_CHECKING:
@@ -22,82 +22,112 @@ CONVOLUTIONS = ("conv", "depthwise_conv", "conv_transpose")
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The rows of a file of measurements with what they are of; each network is there once.
+    """The rows of files of measurements with what they are of; each network is there once.
 
     Attributes:
-        file: the measurements.
-        measurements: its rows.
+        files: the measurements.
+        measurements: their rows.
         networks: what must be simulated.
         runs: for each row which of the networks.
-        positions: for each row the position of its layer; None for the whole network.
+        positions: for each row the position of its layer, then those of layers whose work is in the same time; none
+            for the whole network.
         warnings: what was doubtful about the networks.
     """
 
-    file: str
+    files: Sequence[str]
     measurements: Sequence[Measurement]
     networks: Sequence[Network]
     runs: Sequence[int]
-    positions: Sequence[int | None]
+    positions: Sequence[tuple[int, ...]]
     warnings: Sequence[str]
 
     @property
     def names(self) -> list[str | None]:
         """The network's own name of the layer that each row is of; None for a whole network."""
         return [
-            None if position is None else lower(self.networks[run]).layers[position].name
-            for run, position in zip(self.runs, self.positions, strict=True)
+            lower(self.networks[run]).layers[positions[0]].name if positions else None
+            for run, positions in zip(self.runs, self.positions, strict=True)
         ]
 
+    @property
+    def file(self) -> str:
+        """The files in words."""
+        return ", ".join(self.files)
 
-def read_measured(file: str | PathLike[str]) -> Measured:
-    """The rows of the CSV file `file`; raises InputError with file, line and column for what is wrong with one."""
-    name = str(file)
-    measurements = read_measurements(Path(file))
+
+Files: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+def read_measured(files: Files) -> Measured:
+    """The rows of one CSV file or several; raises InputError with file, line and column for what is wrong with one."""
+    paths = [Path(file) for file in ([files] if isinstance(files, str | PathLike) else files)]
+    if not paths:
+        raise InvalidValueError("", found="no file", expected="a file of measurements")
+    measurements = read_measurements(paths)
     networks: dict[object, Network] = {}
-    positions: list[int | None] = []
+    positions: list[tuple[int, ...]] = []
     for row in measurements:
         try:
             if row.run not in networks:
                 networks[row.run] = load_network(row.network, **dict[str, Any](row.settings))
-            positions.append(_position(row, lower(networks[row.run])))
+            positions.append(_positions(row, lower(networks[row.run])))
         except InputError as error:
-            raise at_row(error, name, row) from None
-    order = list(networks)
+            raise at_row(error, row) from None
+    order = {run: number for number, run in enumerate(networks)}
     return Measured(
-        name,
+        tuple(map(str, paths)),
         measurements,
         list(networks.values()),
-        [order.index(row.run) for row in measurements],
+        [order[row.run] for row in measurements],
         positions,
         tuple(dict.fromkeys(text for network in networks.values() for text in network.warnings)),
     )
 
 
-def _position(row: Measurement, program: Program) -> int | None:
-    """The position of the layer that a row is of, or None for the whole network."""
+def _positions(row: Measurement, program: Program) -> tuple[int, ...]:
+    """The positions of the layers that are in a row's time, its own first; none for the whole network."""
     if row.convolution is not None:
-        layers = enumerate(program.layers)
-        convolutions = [position for position, layer in layers if layer.op in CONVOLUTIONS]
-        if row.convolution > len(convolutions):
-            raise UnknownNameError(
-                "",
-                found=f"convolution {row.convolution}",
-                expected=f"one of the {len(convolutions)} of '{program.name}', counted from 1",
-            ).at(where="convolution")
-        return convolutions[row.convolution - 1]
+        found = [_convolution(row.convolution, program)]
+    elif row.layer:
+        found = [_layer(program, row.layer, "layer")]
+    else:
+        return ()
+    for name in row.with_layers:
+        position = _layer(program, name, WITH)
+        if position in found:
+            raise InvalidValueError(
+                f"the layer '{name}' is in this row already", expected="each layer once"
+            ).at(where=WITH)
+        found.append(position)
+    return tuple(found)
+
+
+def _convolution(number: int, program: Program) -> int:
+    layers = enumerate(program.layers)
+    convolutions = [position for position, layer in layers if layer.op in CONVOLUTIONS]
+    if number > len(convolutions):
+        raise UnknownNameError(
+            "",
+            found=f"convolution {number}",
+            expected=f"one of the {len(convolutions)} of '{program.name}', counted from 1",
+        ).at(where="convolution")
+    return convolutions[number - 1]
+
+
+def _layer(program: Program, name: str, column: str) -> int:
     try:
-        return position_of(program, row.layer) if row.layer else None
+        return position_of(program, name)
     except InputError as error:
-        raise error.at(where="layer") from None
+        raise error.at(where=column) from None
 
 
-def at_row(error: InputError, file: str, row: Measurement) -> InputError:
+def at_row(error: InputError, row: Measurement) -> InputError:
     """`error`, which came up for a row, as one that says where the row stands."""
     for column in NEEDED:
-        if error.file == origin_of(file, row.line, column):
+        if error.file == origin_of(row.file, row.line, column):
             key = f"{column}: {error.where}" if error.where not in (None, column) else column
-            error.file, error.line, error.where = file, row.line, key
+            error.file, error.line, error.where = row.file, row.line, key
             return error
     if error.file is None:
-        return error.at(file=file, line=row.line)
-    return type(error)(str(error)).at(file=file, line=row.line, where="network")
+        return error.at(file=row.file, line=row.line)
+    return type(error)(str(error)).at(file=row.file, line=row.line, where="network")

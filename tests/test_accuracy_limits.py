@@ -1,4 +1,4 @@
-"""How far the calibrated machines may be from what was measured on them, on rows that their numbers were not fitted to."""
+"""How far the calibrated machines may be from what was measured on them: rows left out of the fit, and those of it."""
 
 from __future__ import annotations
 

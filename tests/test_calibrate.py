@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MACHINE, PUBLISHED, TINY
+import yaml
+from conftest import MACHINE, PUBLISHED, ROOT, TINY
 
 from perfsim import Machine, calibrate, load_hardware, load_network, simulate, validate
 from perfsim.calibration_fit import Parameter, fit
@@ -178,7 +179,7 @@ def test_a_bad_row_is_pointed_at_and_moves_little(perfsim_cli, write, base, know
             *("--format", "json"),
         ).out
     )
-    assert record["outliers"] == [6]
+    assert record["outliers"] == [f"{file}:6"]
     assert record["fitted"][0]["key"] == "ddr_efficiency"
     assert record["fitted"][0]["before"] == 0.9
     assert record["leave_one_out"]["rows"] == len(NETWORKS)
@@ -206,6 +207,96 @@ def test_layers_are_fitted_and_totals_are_judged(write):
     assert calibration.of_layers
     assert calibration.layers is None
     assert calibration.macs == (min(columns["macs"]), max(columns["macs"]))
+
+
+def test_a_bad_row_is_left_out_and_its_error_counts(write, base, known):
+    """The numbers are those of the file without the row, and so is what the row is predicted to take."""
+    noise = random.Random(5)
+    times = [seconds(row, efficiency=0.5) * math.exp(noise.gauss(0, 0.02)) for row in known]
+    some = [row for row in range(len(known)) if row != 4]
+    clean = write(
+        "c.csv", measured_text([times[row] for row in some], [NETWORKS[row] for row in some])
+    )
+    expected = calibrate(clean, base, ["ddr_efficiency", "layer_cost"])
+    times[4] *= 3
+    result = calibrate(write("m.csv", measured_text(times)), base, ["ddr_efficiency", "layer_cost"])
+    assert values_of(result) == values_of(expected)
+    assert (list(result.outliers), list(result.fitted_rows)) == ([4], some)
+    errors = result.machine.extras.calibration.log_errors
+    assert [errors[row] for row in some] == list(expected.machine.extras.calibration.log_errors)
+    predicted = seconds(known[4], **with_costs(expected.machine))
+    assert errors[4] == pytest.approx(math.log(times[4] / predicted), abs=1e-3)
+    assert result.left_out.rows == 12
+    assert result.after.rows == 11
+    assert result.machine.extras.calibration.source == "11 of 12 rows of m.csv"
+
+
+def test_many_rows_that_do_not_fit_are_not_left_out(write, base, known):
+    """Two of twelve are more than one of ten: then it may be the machine."""
+    times = [seconds(row, efficiency=0.5) for row in known]
+    times[4] *= 3
+    times[7] *= 3
+    result = calibrate(write("m.csv", measured_text(times)), base, ["ddr_efficiency"])
+    assert list(result.outliers) == [4, 7]
+    assert list(result.fitted_rows) == list(range(12))
+    assert result.machine.extras.calibration.source == "12 rows of m.csv"
+
+
+def test_the_published_numbers_of_a_board_are_found_without_its_bad_row(write):
+    """From the data sheet's numbers; those of the 15 rows without squeezenet1_0 are what the bundled file states."""
+    bundled = yaml.safe_load((ROOT / "hardware_profiles" / "stm32n6.yaml").read_text())
+    wanted = {key: bundled[key]["bandwidth"] for key in ("weight_memory", "stream")}
+    depthwise = bundled.pop("compression")["weight"]["depthwise"]
+    del bundled["calibration"]
+    bundled |= {"weight_memory": {"bandwidth": "333 MB/s"}, "stream": {"bandwidth": "6.4 GB/s"}}
+    keys = ["weight_memory.bandwidth", "stream.bandwidth", "compression.weight.depthwise"]
+    file = PUBLISHED / "measured" / "stm32n6.csv"
+    result = calibrate(file, write("sheet.yaml", yaml.safe_dump(bundled)), keys)
+    found = values_of(result)
+    assert found == {
+        keys[0]: wanted["weight_memory"],
+        keys[1]: wanted["stream"],
+        keys[2]: depthwise,
+    }
+    assert [result.measured.measurements[row].network for row in result.outliers] == [
+        "squeezenet1_0"
+    ]
+
+
+def test_rows_of_several_files_are_fitted_together(perfsim_cli, write, base, known):
+    times = [seconds(row, efficiency=0.5, layer_cost_s=30e-6) for row in known]
+    files = [
+        write(f"{name}.csv", measured_text(times[part], NETWORKS[part]))
+        for name, part in (("a", slice(0, 5)), ("b", slice(5, None)))
+    ]
+    together = calibrate(
+        write("m.csv", measured_text(times)), base, ["ddr_efficiency", "layer_cost"]
+    )
+    result = calibrate(files, base, ["ddr_efficiency", "layer_cost"])
+    assert values_of(result) == values_of(together)
+    assert result.machine.extras.calibration.source == "12 rows of a.csv, b.csv"
+    words = ("--hw", base, "-o", "f.yaml", "--fit", "ddr_efficiency,layer_cost", "--quiet")
+    assert perfsim_cli("calibrate", *files, *words).status == 0
+    assert Path("f.yaml").read_text() == result.text
+
+
+def test_a_row_with_further_layers_is_fitted_as_their_sum(write):
+    net = write("tiny.yaml", TINY)
+    base = write("base.yaml", MACHINE)
+    columns = simulate(load_network(net), load_hardware(base)).columns
+    names, layer_s = columns["name"], columns["layer_s"]
+    cost_s = 3e-6
+    rows = [f"{net},,,1,{1000 * (layer_s[0] + layer_s[1] + 2 * cost_s)!r},{names[0]},{names[1]}"]
+    rows += [
+        f"{net},,,1,{1000 * (one_s + cost_s)!r},{name},"
+        for name, one_s in zip(names[2:], layer_s[2:], strict=True)
+    ]
+    text = "\n".join([f"{HEAD},layer,with", *rows]) + "\n"
+    result = calibrate(write("m.csv", text), base, ["layer_cost"])
+    assert values_of(result) == {"layer_cost": "3 us"}
+    assert result.after.mape < 1e-6
+    assert not result.outliers
+    assert set(result.machine.extras.calibration.operators) == set(columns["op"])
 
 
 def test_what_was_fitted_on_is_in_the_file(write, base, known):

@@ -13,9 +13,9 @@ import onnx
 import pytest
 from conftest import read_csv
 
-from perfsim import load_hardware, load_network, lower, measure, measure_host, validate
+from perfsim import load_hardware, load_network, lower, measure, measure_host, simulate, validate
 from perfsim.host import computer, measuring, probing, repeats
-from perfsim.host.joining import join
+from perfsim.host.joining import Joined, join
 from perfsim.host.onnx_runtime import RunNode
 from perfsim.host.random_inputs import precision_of, random_inputs
 from perfsim.report.measure import host_text
@@ -342,6 +342,31 @@ def test_what_was_measured_can_be_validated(runtime, perfsim_cli, write):
     ]
 
 
+def test_what_was_fused_is_predicted_with_its_row(write, perfsim_cli):
+    """Two additions in the times of two convolutions, one of a name with a blank."""
+    text = SMALL.replace("name: second", "name: the second")
+    path = write("small.yaml", text)
+    program = lower(load_network(path))
+    fused = {2: 1, 4: 3}
+    timing = repeats.Timing(1e-3, 1e-3, 1e-3, 9)
+    layers = dict.fromkeys((0, 1, 3, 5, 6), timing)
+    measured = measuring.HostMeasurement(
+        *(str(path), "", "fp32", 1, program, (), Joined((), fused, ()), timing, layers),
+        *(None, "here"),
+    )
+    assert measured.columns["with"] == ["", "", "shortcut", "5", "", ""]
+    rows = zip(*measured.columns.values(), strict=True)
+    lines = [",".join(map(str, row)) for row in (measured.columns, *rows)]
+    machine = load_hardware(write("m.yaml", MACHINE))
+    validation = validate(write("m.csv", "\n".join(lines)), machine)
+    layer_s = simulate(
+        load_network(path, precision={"feature_map": 32, "weight": 32}), machine
+    ).columns["layer_s"]
+    expected = [sum(layer_s[at] for at in at_all) for at_all in ((0,), (1, 2), (3, 4), (5,), (6,))]
+    assert validation.predicted_ms[1:] == pytest.approx([1000 * each for each in expected], 1e-12)
+    assert validation.predicted_ms[0] == pytest.approx(1000 * sum(expected), 1e-12)
+
+
 def test_the_report_shows_the_sum_beside_the_whole(runtime, perfsim_cli, write):
     write("small.yaml", SMALL)
     run = perfsim_cli("measure", "small.yaml", "--runs", "9")
@@ -575,6 +600,7 @@ def test_the_computer_as_a_machine(runtime, perfsim_cli, monkeypatch):
     assert machine.matrix_flops == pytest.approx(2 * 512**3 * 1000, rel=0.005)
     assert machine.extras.stream.bytes_per_s == pytest.approx(2 * (1 << 20) // 8 * 1000, rel=0.005)
     assert not machine.extras.stream.hidden
+    assert machine.extras.output_stage == ("add",)
     assert "on this computer, 20" in run.out
 
 

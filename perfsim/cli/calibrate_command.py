@@ -2,8 +2,9 @@
 
 perfsim calibrate measured.csv --hw machine.yaml -o fitted.yaml
 perfsim calibrate measured.csv --hw machine.yaml -o fitted.yaml --fit ddr_efficiency,layer_cost
+perfsim calibrate a.csv b.csv --hw host.yaml -o fitted.yaml
 
-MEASUREMENTS is a CSV file as for 'perfsim validate'. Without --fit the numbers are chosen by how well they predict rows
+MEASUREMENTS are CSV files as for 'perfsim validate'. Without --fit the numbers are chosen by how well they predict rows
 that they were not fitted on. Numbers that the measurements do not determine keep their values, and are named.
 """
 
@@ -17,7 +18,9 @@ from perfsim.cli import DONE, common
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``perfsim calibrate``."""
-    parser.add_argument("file", metavar="MEASUREMENTS", help="a CSV file of measured latencies")
+    parser.add_argument(
+        "files", nargs="+", metavar="MEASUREMENTS", help="CSV files of measured latencies"
+    )
     common.add_machine(parser)
     parser.add_argument(
         "--fit",
@@ -44,12 +47,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.report.files import check_outputs
 
     (profile,) = arguments.hw
-    inputs = [Path(arguments.file), catalog.find_machine(profile)]
+    inputs = [*map(Path, arguments.files), catalog.find_machine(profile)]
     check_outputs([arguments.output], inputs, suffixes=catalog.MACHINE_SUFFIXES)
     keys = None
     if arguments.fit is not None:
         keys = [key.strip() for key in arguments.fit.split(",") if key.strip()]
-    result = calibrate(arguments.file, profile, keys)
+    result = calibrate(arguments.files, profile, keys)
     for text in result.measured.warnings:
         common.warn(text, arguments)
     write_calibrated(result, arguments.output)

@@ -107,7 +107,12 @@ class HostMeasurement:
     def _add_row(self, columns: Columns, timing: Timing, position: int | None) -> None:
         layers, into = self.program.layers, self.joined.fused_into
         layer: Layer | None = None if position is None else layers[position]
-        fused = [layers[one].name for one, into_one in into.items() if into_one == position]
+        fused = [
+            # names with blanks would be several
+            str(one + 1) if " " in layers[one].name else layers[one].name
+            for one, into_one in into.items()
+            if into_one == position
+        ]
         nodes = [] if position is None else self._nodes_of(position)
         row = (
             *(self.network, self.settings, self.precision, self.batch, timing.median_s * 1000),

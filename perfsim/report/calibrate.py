@@ -45,7 +45,8 @@ def calibrate_sheet(result: CalibrationResult, output: str) -> Sheet:
         "leave_one_out": asdict(result.left_out),
         "networks": None if networks is None else asdict(networks),
         "spread": None if result.spread is None else asdict(result.spread),
-        "outliers": [result.measured.measurements[row].line for row in result.outliers],
+        "outliers": [result.measured.measurements[row].place for row in result.outliers],
+        "fitted_rows": len(result.fitted_rows),
     }
     return Sheet(record, "measurements", result.columns, lambda width: _text(result, output, width))
 
@@ -55,12 +56,11 @@ def _finite(error: float) -> float | None:
 
 
 def _text(result: CalibrationResult, output: str, width: int) -> str:
-    rows, machine = len(result.rows), result.base
-    of_layers = result.networks_after is not None or any(
-        result.measured.positions[row] is not None for row in result.rows
-    )
+    every, rows, machine = len(result.rows), len(result.fitted_rows), result.base
+    of_layers = any(result.measured.positions[row] for row in result.rows)
     heading = (
-        f"{machine.name} fitted to {rows} row{'s'[: rows != 1]}{' of layers' if of_layers else ''} of "
+        f"{machine.name} fitted to {rows}{f' of {every}' * (every > rows)} row{'s'[: every != 1]}"
+        f"{' of layers' * of_layers} of "
         f"{result.measured.file}; placement {machine.placement}, timing {machine.timing}"
     )
     lines = [
@@ -83,18 +83,25 @@ def _text(result: CalibrationResult, output: str, width: int) -> str:
     for key, error in result.frozen.items():
         how = f"±{percent(error)}" if error <= _UNDETERMINED else "nothing depends on it"
         lines.append(f"{key} keeps its value: the measurements do not determine it ({how})")
-    for row in result.outliers:
-        measured = result.measured.measurements[row]
-        where = f" layer {result.measured.names[row]}" if result.measured.names[row] else ""
-        index = list(result.rows).index(row)
+    if every > rows:
         lines.append(
-            f"{result.measured.file}:{measured.line}: {measured.network}{where} does not fit: predicted "
-            f"{1000 * result.after_s[row]:.4g} ms, measured {measured.measured_ms:.4g} ms, "
-            f"{abs(result.standardised[index]):.1f} times the usual residual; is the row right?"
+            f"{every - rows} of {every} rows do not fit and were left out of it; their errors count among those of "
+            "rows when fitted without them"
         )
+    lines += [_outlier_text(result, row) for row in result.outliers]
     lines.append(f"written: {output}")
     body = "\n".join(wrapped(line, width) for line in lines)
     return f"{wrapped(heading, width)}\n\n{_fitted_text(result, width)}\n{body}\n"
+
+
+def _outlier_text(result: CalibrationResult, row: int) -> str:
+    measured, name = result.measured.measurements[row], result.measured.names[row]
+    residual = abs(result.standardised[list(result.rows).index(row)])
+    return (
+        f"{measured.place}: {measured.network}{f' layer {name}' if name else ''} does not fit: predicted "
+        f"{1000 * result.after_s[row]:.4g} ms, measured {measured.measured_ms:.4g} ms, "
+        f"{residual:.1f} times the usual residual; is the row right?"
+    )
 
 
 def _fitted_text(result: CalibrationResult, width: int) -> str:
