@@ -8,6 +8,7 @@ the next layer's weights in advance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -252,15 +253,21 @@ class _Filling:
         )
 
 
-def prefetch_bytes(program: Program, placement: Placement) -> Counts:
-    """Of the weights that each layer holds as a whole, what can come in while the layer before runs: (layers,)."""
+def prefetch_bytes(
+    program: Program, placement: Placement, arrives: Sequence[int] | None = None
+) -> Counts:
+    """Of the weights that each layer holds as a whole, what can come in while the layer before runs: (layers,).
+
+    arrives: for each layer the position of the one while which they begin to come in, from which on they have to have
+        room; `layer_before` unless given.
+    """
     touches = touches_of(program)
     comes_whole = touches.is_weight & placement.internal & ~placement.pinned[touches.tensor]
     held = per_layer(touches.layer, np.where(comes_whole, touches.bytes, 0), touches.layers)
     # `accumulate` counts what it has in use before it overflows.
     spare = np.maximum(placement.sram_bytes - placement.sram_used_bytes, 0)
     prefetch = np.zeros_like(held)
-    for position, before in enumerate(layer_before(program)):
+    for position, before in enumerate(layer_before(program) if arrives is None else arrives):
         if before >= 0:
             prefetch[position] = min(held[position], spare[before:position].min())
     return prefetch
