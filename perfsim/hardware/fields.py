@@ -111,6 +111,7 @@ def _fields() -> dict[str, Field]:
     energy = (units.ENERGY, 1e-24, 1e9)
     share = (None, 1e-9, 1)
     ratio = (None, 1e-9, 1e6)
+    images = (None, 1, 1e6)
     count = (None, 1, _LARGEST_COUNT, True)
     array, extras = "extras.array", "extras"
     table = [
@@ -169,6 +170,15 @@ def _fields() -> dict[str, Field]:
         Field("compression.weight", f"{extras}.weight_ratio", *ratio, start=1.0),
         *(
             Field(f"compression.weight.{name}", f"{extras}.weight_ratio.{name}", *ratio, start=1.0)
+            for name in LAYER_CLASSES
+        ),
+        *(
+            Field(
+                f"weights_shared_by.{name}",
+                f"{extras}.weights_shared_by.{name}",
+                *images,
+                start=1.0,
+            )
             for name in LAYER_CLASSES
         ),
         Field("layer_cost", f"{extras}.layer_cost_s", *seconds, start=1e-6),

@@ -23,7 +23,6 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
-    shared_weights,
 )
 from perfsim.hardware.profile_types import (
     Bandwidth,
@@ -207,9 +206,8 @@ class HardwareProfile(BaseModel):
             stream=self.stream.part() if self.stream else None,
             weight_memory=self.weight_memory.part() if self.weight_memory else None,
             feature_map_ratio=compression.feature_map if compression else None,
-            weight_ratio=shared_weights(
-                compression.weights() if compression else {}, self.weights_shared_by
-            ),
+            weight_ratio=compression.weights() if compression else {},
+            weights_shared_by=self.weights_shared_by,
             output_stage=tuple(self.output_stage),
             write_through=self.write_through,
             layer_cost_s=self.layer_cost,

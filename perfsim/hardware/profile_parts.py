@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
@@ -154,17 +153,6 @@ class CalibrationProfile(BaseModel):
             (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
         )
-
-
-def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
-    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common."""
-    if not images:
-        return ratios
-    found = {}
-    for name, instead in LAYER_CLASSES.items():
-        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, images))
-        found[name] = ratio / among
-    return found
 
 
 def check_efficiency(value: Any) -> Any:
