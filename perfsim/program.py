@@ -61,6 +61,8 @@ class Layer:
         fused: what is applied on the way out, in order.
         members: the names of all nodes that became this layer.
         is_view: it moves nothing and takes no memory of its own.
+
+    Of `weights` the first are the operator's own, which it multiplies with; biases and scales of another width follow.
     """
 
     name: str

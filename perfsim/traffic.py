@@ -109,7 +109,7 @@ class Moved:
         touches, placement = touches_of(self._program), self._placement
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         kept = per_layer(touches.layer, np.where(pinned, touches.bytes, 0), touches.layers)
-        early: Counts = prefetch_bytes(self._program, placement) + kept
+        early: Counts = prefetch_bytes(self._program, placement, self.before.tolist()) + kept
         possible: Counts = np.minimum(early, self.weight_read_bytes)
         return possible
 

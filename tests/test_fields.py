@@ -31,7 +31,8 @@ array:
 efficiency: {conv: 0.9}
 stream: {bandwidth: 40 GB/s}
 weight_memory: {bandwidth: 400 MB/s}
-compression: {weight: {depthwise: 2.0}}
+compression: {weight: {depthwise: 2.0, dense: 0.5}, feature_map: 0.5}
+weights_shared_by: {dense: 16.0, conv: 2.0}
 energy: {mac: {"8": 0.2 pJ, "16": 0.5 pJ}, vector_op: 1 pJ, sram_byte: 2 pJ, ddr_byte: 50 pJ,
   weight_byte: 9 pJ}
 """
@@ -62,6 +63,20 @@ matrix: {"8": 4 TOPS, "16": 2 TOPS}
 vector: 10 GFLOPS
 """
 
+SWITCHES = """\
+name: switches
+sram: 1 MB
+ddr_bandwidth: 1 GB/s
+clock: 1 GHz
+macs_per_cycle: 2048
+vector: 10 GFLOPS
+compression: {weight: 0.5}
+weights_shared_by: {conv: 18.0, recurrent: 3.0}
+output_stage: [add]
+stream: {read_bandwidth: 1 GB/s, operand_bandwidth: 2 GB/s, write_bandwidth: 3 GB/s, hidden: false}
+"""
+MACHINES = [MACHINE, GRID, ROW, WIDTHS, RATES, SWITCHES]
+
 
 def assert_same(machine, other):
     for key in NUMBERS:
@@ -69,9 +84,8 @@ def assert_same(machine, other):
     assert numbers_in(machine.extras) == numbers_in(other.extras)
 
 
-@pytest.mark.parametrize("text", [MACHINE, GRID, ROW, WIDTHS, RATES])
-def test_a_number_given_by_key_is_as_if_the_file_stated_it(write, text):
-    file = write("machine.yaml", text)
+def given_by_key(file):
+    """The keys that were tried: those whose number the file may state beside all else."""
     machine, stated = load_hardware(file), stated_numbers(read_document(Path(file)))
     tried = set()
     for key in [*FIELDS, *stated]:
@@ -80,7 +94,8 @@ def test_a_number_given_by_key_is_as_if_the_file_stated_it(write, text):
         field, start = field_of(key), start_of(key, stated)
         if start is None:
             continue
-        value = field.written(start if field.whole else start * 0.9)
+        other = start * 0.9 if start * 0.9 >= field.least else start * 1.1
+        value = field.written(start if field.whole else other)
         try:
             expected = load_hardware(file, **{key: Setting(value, "here")})
         except (InvalidValueError, UnknownNameError):
@@ -88,6 +103,12 @@ def test_a_number_given_by_key_is_as_if_the_file_stated_it(write, text):
         assert_same(with_values(machine, stated, {key: field.read(value)}), expected)
         tried.add(key)
     assert set(stated) <= tried | {"array.depthwise.pixels"}
+    return tried
+
+
+def test_a_number_given_by_key_is_as_if_the_file_stated_it(write):
+    tried = set().union(*(given_by_key(write("machine.yaml", text)) for text in MACHINES))
+    assert {key for key in FIELDS if "<bits>" not in key} - tried == set()
 
 
 def test_whole_numbers_too(write):
@@ -119,10 +140,6 @@ def test_every_number_of_the_schema_has_a_field(write):
     known = {key.split(".<")[0] for key in FIELDS}
     for key, kind in leaves(HardwareProfile):
         if key.startswith("calibration.") or not ("int" in kind or "float" in kind):
-            continue
-        if (
-            key == "weights_shared_by"
-        ):  # a part of the machine's weight_ratio, as compression.weight is
             continue
         assert key in known or any(each.startswith(f"{key}.") for each in known), key
 
@@ -184,3 +201,20 @@ def test_unknown_keys_and_absent_parts(write):
     for value in ("1", True, 1.5):
         with pytest.raises(InvalidValueError):
             field_of("array.rows").read(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("compression.weight", 0.5, 0.5 / 2),  # of a convolution, which two images share
+        ("compression.weight.conv", 0.5, 0.5 / 2),
+        ("weights_shared_by.conv", 4.0, 1 / 4),
+        ("weights_shared_by.pointwise", 4.0, 1 / 2),
+    ],
+)
+def test_what_images_share_stays_shared_beside_another_ratio(key, value, expected, write):
+    file = write("machine.yaml", GRID)
+    machine, stated = load_hardware(file), stated_numbers(read_document(Path(file)))
+    run = simulate(load_network("squeezenet1_1"), with_values(machine, stated, {key: value}))
+    assert run.columns["op"][0] == "conv"
+    assert run.times.steps["weight_ratio"][0] == expected

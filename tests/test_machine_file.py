@@ -54,6 +54,54 @@ WRONG = {
         "matrix: 1 TFLOPS\nefficiency: {conv: 0, above_one: true}\n",
         ["efficiency.conv: found 0", "above 0"],
     ),
+    "an efficiency of nothing": (
+        "matrix: 1 TFLOPS\nefficiency: {conv: 1.0e-300}\n",
+        ["efficiency.conv: found 1e-300", "from 1e-09"],
+    ),
+    "a share of nothing": (
+        "matrix: 1 TFLOPS\nddr_efficiency: 1.0e-300\n",
+        ["m.yaml:6: ddr_efficiency: found 1e-300", "at least 1e-09"],
+    ),
+    "rates of no width": (
+        "matrix: {}\n",
+        ["m.yaml:5: matrix: found an empty mapping", "at least 1 entries"],
+    ),
+    "macs per cycle of no width": (
+        "clock: 1 GHz\nmacs_per_cycle: {}\narray: {output_channels: 4}\n",
+        ["m.yaml:6: macs_per_cycle: found an empty mapping", "at least 1 entries"],
+    ),
+    "energies of no width": (
+        f"matrix: 1 TFLOPS\nenergy: {{{ENERGY.replace('1 pJ', '{}', 1)}}}\n",
+        ["m.yaml:6: energy.mac: found an empty mapping", "at least 1 entries"],
+    ),
+    "ratios of no class": (
+        "matrix: 1 TFLOPS\ncompression: {weight: {}}\n",
+        ["m.yaml:6: compression.weight: found an empty mapping", "at least 1 entries"],
+    ),
+    "layers of no packing": (
+        "matrix: 1 TFLOPS\narray: {output_channels: 4, packing: none, packing_layers: all}\n",
+        ["m.yaml:6: array.packing_layers:", "nothing is packed", "expected packing beside it"],
+    ),
+    "rounded twice": (
+        "matrix: 1 TFLOPS\narray: {output_channels: 4, rounded: [taps, pixels, taps]}\n",
+        ["m.yaml:6: array.rounded: found 'taps' twice, expected each once"],
+    ),
+    "applied twice": (
+        "matrix: 1 TFLOPS\noutput_stage: [add, max_pool, add]\n",
+        ["m.yaml:6: output_stage: found 'add' twice, expected each once"],
+    ),
+    "a port for nothing": (
+        "matrix: 1 TFLOPS\nstream: {read_bandwidth: 1 GB/s, operand_bandwidth: 1 GB/s}\n",
+        ["m.yaml:6: stream.operand_bandwidth:", "expected output_stage beside it"],
+    ),
+    "winograd of kernels of 1": (
+        "matrix: 1 TFLOPS\narray: {output_channels: 4, winograd: {kernel: 1}}\n",
+        ["m.yaml:6: array.winograd.kernel: found 1, expected a number of at least 2"],
+    ),
+    "winograd that gains nothing": (
+        "matrix: 1 TFLOPS\narray: {output_channels: 4, winograd: {gain: 1}}\n",
+        ["m.yaml:6: array.winograd.gain: found 1, expected a number above 1"],
+    ),
     "above_one no truth": (
         "matrix: 1 TFLOPS\nefficiency: {conv: 0.5, above_one: 3}\n",
         ["m.yaml:6: efficiency.above_one: found 3, expected true or false"],
@@ -144,7 +192,7 @@ WRONG = {
     ),
     "compression below 0": (
         "matrix: 1 TFLOPS\ncompression: {weight: {conv: -2}}\n",
-        ["m.yaml:6: compression.weight.conv: found -2, expected a number above 0"],
+        ["m.yaml:6: compression.weight.conv: found -2, expected a number of at least 1e-09"],
     ),
     "more than all of the bandwidth": (
         "matrix: 1 TFLOPS\nddr_efficiency: 1.5\n",

@@ -232,3 +232,19 @@ def test_widths_are_keys_of_a_file(write, key):
 def test_wrong_widths(write, key, fragment):
     with pytest.raises(InputError, match=fragment):
         load_hardware(write("m.yaml", WIDTHS.format(key=key)))
+
+
+@pytest.mark.parametrize(
+    ("name", "widest"), [("kv260_dpu", 8), ("stm32n6", 8), ("coral_usb", 8), ("eyeriss_v1", 16)]
+)
+def test_a_machine_of_one_width_prices_no_wider_network(name, widest):
+    """What their papers and data sheets say: int8 alone, and words of 16 bits."""
+    machine = load_hardware(name)
+    for operand in ("feature_map", "weight"):
+        simulate(load_network("lenet5", **{f"precision.{operand}": widest}), machine)
+        wider = load_network("lenet5", **{f"precision.{operand}": 2 * widest})
+        with pytest.raises(
+            InvalidValueError,
+            match=f"found operands of {2 * widest} bits, expected at most {widest} bits",
+        ):
+            simulate(wider, machine)

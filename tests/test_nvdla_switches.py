@@ -218,12 +218,13 @@ def test_a_stage_never_costs_and_an_array_of_machines_gives_the_same_bits(
 ):
     network = load_network(name)
     keys = {
-        "stream": {"read_bandwidth": "20 GB/s", "operand_bandwidth": "9 GB/s"},
+        "stream": {"read_bandwidth": "20 GB/s"},
         "array.packing": "stride",
     }
+    operands = {"stream": {"read_bandwidth": "20 GB/s", "operand_bandwidth": "9 GB/s"}}
+    staged = {**keys, **operands, "output_stage": STAGE}
     plain, staged, through = (
-        machine(**keys, **more)
-        for more in ({}, {"output_stage": STAGE}, {"output_stage": STAGE, "write_through": True})
+        machine(**each) for each in (keys, staged, staged | {"write_through": True})
     )
     totals = [
         simulate(network, each, placement, timing).totals for each in (plain, staged, through)

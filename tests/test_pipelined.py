@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -396,3 +397,18 @@ def test_an_array_of_machines_gives_the_bits_of_one_run_each(parts, timing):
                     "peak_sram_bytes",
                 ):
                     assert getattr(together, key)[index].item() == getattr(alone, key), (key, name)
+
+
+@pytest.mark.parametrize("sram", [600, 1024, 2048])
+def test_what_comes_in_early_has_room_from_the_layer_on_whose_way_out_others_run(sram):
+    """It comes in while the matrix unit's layer runs, so it lies beside that one and all that are applied after it."""
+    machine = load_hardware("nvdla_2048_sram", sram=f"{sram} KiB", timing="pipelined")
+    result = simulate(load_network("resnet50"), machine)
+    early = result.times.steps["early_bytes"].tolist()
+    used = result.placement.sram_used_bytes.tolist()
+    names, layer_s = result.columns["name"], result.columns["layer_s"]
+    runs = [position for position in range(len(names)) if layer_s[position] > 0]
+    assert sum(early)
+    assert len(runs) < len(names)
+    for before, position in itertools.pairwise(runs):
+        assert early[position] + max(used[before:position]) <= sram * 1024, names[position]

@@ -7,10 +7,11 @@ import pytest
 from onnx import TensorProto, helper
 from test_onnx import ints, model, rows, weight
 
-from perfsim import lower
+from perfsim import load_hardware, lower, simulate
 from perfsim.errors import InvalidValueError
 from perfsim.network.work import total
 from perfsim.program import Kind
+from perfsim.timing.work import layer_work
 
 FILE = """\
 name: net
@@ -440,3 +441,55 @@ def test_the_statistics_of_a_batch_norm_have_no_say_in_its_widths(read):
     q.add("BatchNormalization", [q.pair("x"), *held, "mean", "var"], "y")
     program = lower(read(model(q.nodes, {"x": [1, 4, 8]}, ["y"], q.held)))
     assert [each.bytes for each in program.tensors if each.kind is Kind.WEIGHT] == [2 * 4]
+
+
+def quantised_convolution():
+    reads = ["x", "s", "z", "w", "s", "z8", "s", "z", "b"]
+    conv = helper.make_node("QLinearConv", reads, ["y"], pads=[1] * 4)
+    return qlinear(conv, held=[small("w", INT8, 1, 4, 4, 3, 3), small("b", INT32, 1, 4)])
+
+
+def integer_convolution():
+    node = helper.make_node("ConvInteger", ["x", "w", "z", "z8"], ["y"])
+    return qlinear(node, held=[small("w", INT8, 1, 2, 4, 1, 1)])
+
+
+@pytest.mark.parametrize("made", [residual_qdq, quantised_convolution, integer_convolution])
+def test_biases_and_sums_of_32_bits_do_not_make_a_layer_wide(made, read, write):
+    """Inputs and kernels of 8 bits are multiplied at the rate of 8 bits, and there need not be another."""
+    for rates in ('"8": 2 TOPS', '"32": 0.1 TOPS, "8": 2 TOPS'):
+        file = write(
+            "m.yaml",
+            f"name: m\nsram: 1 MB\nddr_bandwidth: 1 GB/s\nvector: 1 GFLOPS\nmatrix: {{{rates}}}\n",
+        )
+        network = read(made())
+        columns = simulate(network, load_hardware(file)).columns
+        expected = [2 * total(layer.macs) / 2e12 for layer in lower(network).layers]
+        assert columns["matrix_s"] == pytest.approx(expected, rel=1e-12)
+        assert sum(expected)
+
+
+@pytest.mark.parametrize(
+    ("layers", "bits"),
+    [
+        ("conv: {channels: 8, kernel: 1, precision: {feature_map: 32}}", 16),  # what is written
+        ("conv: {channels: 8, kernel: 1, precision: {weight: 24}}", 24),
+        ("matmul: {inputs: [input, input]}", 16),
+        ("conv: {channels: 8, kernel: 1}", 16),
+    ],
+)
+def test_a_layer_is_as_wide_as_what_it_multiplies(layers, bits, load):
+    program, _ = made(load, f"  - {layers}\n")
+    assert layer_work(program).bits[0] == bits
+
+
+def test_a_mask_is_added_and_not_multiplied(load):
+    program = lower(
+        load(
+            "name: n\ninput: [4, 4]\nprecision: {feature_map: 8, weight: 8}\nlayers:\n"
+            "  - relu: {name: x}\n"
+            "  - linear: {name: mask, inputs: [x], units: 4, precision: {feature_map: 32}}\n"
+            "  - attention: {name: a, heads: 1, inputs: [x, x, x, mask]}\n"
+        )
+    )
+    assert layer_work(program).bits.tolist()[1:] == [8, 8]

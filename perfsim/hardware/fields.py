@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import nextafter
 from typing import Any, TypeAlias
 
 from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
@@ -19,6 +20,7 @@ from perfsim.hardware.parts import LAYER_CLASSES, Array, Grid, Stream, WeightMem
 Values: TypeAlias = Any  # a number, or an array of shape (machines,)
 
 _WIDTH = "<bits>"
+LEAST_RATIO, MOST_RATIO = 1e-9, 1e6
 _LARGEST_COUNT = 2**31
 
 
@@ -109,8 +111,9 @@ def _fields() -> dict[str, Field]:
     compute = (units.COMPUTE, 1, 1e24)
     seconds = (units.TIME, 1e-12, 1e9)
     energy = (units.ENERGY, 1e-24, 1e9)
-    share = (None, 1e-9, 1)
-    ratio = (None, 1e-9, 1e6)
+    share = (None, LEAST_RATIO, 1)
+    ratio = (None, LEAST_RATIO, MOST_RATIO)
+    images = (None, 1, MOST_RATIO)
     count = (None, 1, _LARGEST_COUNT, True)
     array, extras = "extras.array", "extras"
     table = [
@@ -137,11 +140,11 @@ def _fields() -> dict[str, Field]:
             for name in (
                 "depthwise.pixels",
                 "depthwise.channels",
-                "winograd.kernel",
                 "winograd.stride",
             )
         ),
-        Field("array.winograd.gain", f"{array}.winograd.gain", *ratio),
+        Field("array.winograd.kernel", f"{array}.winograd.kernel", None, 2, _LARGEST_COUNT, True),
+        Field("array.winograd.gain", f"{array}.winograd.gain", None, nextafter(1, 2), MOST_RATIO),
         Field("array.winograd.weights", f"{array}.winograd.weights", *ratio),
         *(
             Field(f"efficiency.{name}", f"{extras}.efficiency.{name}", *share, start=0.8)
@@ -169,6 +172,15 @@ def _fields() -> dict[str, Field]:
         Field("compression.weight", f"{extras}.weight_ratio", *ratio, start=1.0),
         *(
             Field(f"compression.weight.{name}", f"{extras}.weight_ratio.{name}", *ratio, start=1.0)
+            for name in LAYER_CLASSES
+        ),
+        *(
+            Field(
+                f"weights_shared_by.{name}",
+                f"{extras}.weights_shared_by.{name}",
+                *images,
+                start=1.0,
+            )
             for name in LAYER_CLASSES
         ),
         Field("layer_cost", f"{extras}.layer_cost_s", *seconds, start=1e-6),

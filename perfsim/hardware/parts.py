@@ -233,6 +233,7 @@ class Extras:
             the smallest width that holds its operands. Empty: the same at all widths.
         feature_map_ratio: bytes of feature maps that move over DDR for each byte of them.
         weight_ratio: bytes of weights that move for each byte of them, by class of layers.
+        weights_shared_by: images that have each fetch of weights in common, by class of layers.
         output_stage: operators of the vector unit that are applied on the matrix unit's way out.
         write_through: whether feature maps that stay in internal memory are written to external memory as well.
         layer_cost_s, inference_cost_s: time that each layer and each inference takes beside.
@@ -248,6 +249,7 @@ class Extras:
     weight_memory: WeightMemory | None = None
     feature_map_ratio: Values | None = None
     weight_ratio: Mapping[str, Values] = field(default_factory=dict)
+    weights_shared_by: Mapping[str, Values] = field(default_factory=dict)
     output_stage: tuple[str, ...] = ()
     write_through: bool = False
     layer_cost_s: Values | None = None

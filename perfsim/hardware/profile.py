@@ -23,7 +23,6 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
-    shared_weights,
 )
 from perfsim.hardware.profile_types import (
     Bandwidth,
@@ -51,6 +50,8 @@ def _check_output_stage(value: Any) -> Any:
     for name in value:
         if name not in names:
             raise unknown_name("operator of the vector unit", str(name), names)
+        if value.count(name) > 1:
+            raise InvalidValueError("", found=f"'{name}' twice", expected="each once")
     return value
 
 
@@ -121,6 +122,16 @@ class HardwareProfile(BaseModel):
                     "the key 'matrix' is missing (peak of the matrix unit, such as '1 TFLOPS'), and so are 'clock' and "
                     "'macs_per_cycle' that would give it"
                 )
+            )
+        if self.stream and self.stream.operand_bandwidth and not self.output_stage:
+            raise Misfit(
+                InvalidValueError(
+                    "nothing is applied on the way out",
+                    found="a port for its operands",
+                    expected="output_stage beside it",
+                ),
+                ("stream", "operand_bandwidth"),
+                ("output_stage",),
             )
         energy, has_own = self.energy, self.weight_memory is not None
         if energy is not None and (energy.weight_byte is not None) != has_own:
@@ -207,9 +218,8 @@ class HardwareProfile(BaseModel):
             stream=self.stream.part() if self.stream else None,
             weight_memory=self.weight_memory.part() if self.weight_memory else None,
             feature_map_ratio=compression.feature_map if compression else None,
-            weight_ratio=shared_weights(
-                compression.weights() if compression else {}, self.weights_shared_by
-            ),
+            weight_ratio=compression.weights() if compression else {},
+            weights_shared_by=self.weights_shared_by,
             output_stage=tuple(self.output_stage),
             write_through=self.write_through,
             layer_cost_s=self.layer_cost,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -38,9 +38,13 @@ class WinogradProfile(BaseModel):
 
     model_config = STRICT
 
-    kernel: Whole = Field(3, description="of the square kernels that run so")
+    kernel: Annotated[Whole, Field(ge=2)] = Field(
+        3, description="of the square kernels that run so"
+    )
     stride: Whole = Field(1, description="of the convolutions that run so")
-    gain: Ratio = Field(2.25, description="multiply-accumulates for each one that is done")
+    gain: Annotated[Ratio, Field(gt=1)] = Field(
+        2.25, description="multiply-accumulates for each one that is done"
+    )
     weights: Ratio = Field(16 / 9, description="bytes of weights for each given one")
 
     def part(self) -> Winograd:
@@ -121,6 +125,16 @@ class ArrayProfile(BaseModel):
             raise Misfit(error, (name,))
         for name in sorted(needed - given):
             raise Misfit(UnknownNameError(f"the key '{name}' is missing, which {kind} needs"))
+        if self.packing_layers is not None and self.packing in (None, "none"):
+            error = InvalidValueError(
+                "nothing is packed", found="packing_layers alone", expected="packing beside it"
+            )
+            raise Misfit(error, ("packing_layers",), ("packing",))
+        rounded = self.rounded or []
+        twice = [name for place, name in enumerate(rounded) if name in rounded[:place]]
+        if twice:
+            error = InvalidValueError("", found=f"'{twice[0]}' twice", expected="each once")
+            raise Misfit(error, ("rounded",))
         if self.preload and self.flow == "output_stationary":
             error = InvalidValueError(
                 "an output-stationary array loads nothing that stays",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from perfsim.errors import InvalidValueError, describe, unknown_name
+from perfsim.hardware.fields import LEAST_RATIO, MOST_RATIO
 from perfsim.hardware.parts import (
     LAYER_CLASSES,
     Calibration,
@@ -156,17 +156,6 @@ class CalibrationProfile(BaseModel):
         )
 
 
-def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
-    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common."""
-    if not images:
-        return ratios
-    found = {}
-    for name, instead in LAYER_CLASSES.items():
-        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, images))
-        found[name] = ratio / among
-    return found
-
-
 def check_efficiency(value: Any) -> Any:
     """Efficiencies by class; above 1 only where `above_one: true` says so.
 
@@ -188,11 +177,12 @@ def check_efficiency(value: Any) -> Any:
             known = [*LAYER_CLASSES, "above_one"]
             raise Misfit(unknown_name("class of layers", name, known), (name,))
         share = number if isinstance(number, float) else 0.0
-        if not 0 < share <= (1e6 if above_one else 1):
+        if not LEAST_RATIO <= share <= (MOST_RATIO if above_one else 1):
             error = InvalidValueError(
                 "",
                 found=describe(value[name]),
-                expected="a share above 0 and at most 1 (more only beside 'above_one: true')",
+                expected=f"a share above 0 (from {LEAST_RATIO:g}) and at most 1 (up to {MOST_RATIO:g} beside "
+                "'above_one: true')",
             )
             raise Misfit(error, (name,))
     return numbers

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from perfsim.errors import InvalidValueError, describe, unknown_name
 from perfsim.hardware import units
+from perfsim.hardware.fields import LEAST_RATIO, MOST_RATIO
 from perfsim.hardware.parts import LAYER_CLASSES
 from perfsim.validation import MANY, ONE, ONE_OR_MANY, Misfit
 
@@ -49,7 +50,7 @@ Watts = Annotated[
     BeforeValidator(lambda text: units.parse_amount(text, units.POWER)),
     quantity(units.POWER),
 ]
-Ratio = Annotated[float, BeforeValidator(as_number), Field(gt=0, le=1e6)]
+Ratio = Annotated[float, BeforeValidator(as_number), Field(ge=LEAST_RATIO, le=MOST_RATIO)]
 Whole = Annotated[int, Field(ge=1, le=2**31)]
 
 
@@ -71,13 +72,16 @@ def layer_class(name: object) -> object:
 
 Width = Annotated[int, BeforeValidator(parse_width)]
 LayerClass = Annotated[str, BeforeValidator(layer_class)]
+_SOME = Field(min_length=1)
 ComputeByWidth = Annotated[
-    Annotated[Compute, ONE] | Annotated[dict[Width, Compute], MANY], ONE_OR_MANY
+    Annotated[Compute, ONE] | Annotated[dict[Width, Compute], _SOME, MANY], ONE_OR_MANY
 ]
-WholeByWidth = Annotated[Annotated[Whole, ONE] | Annotated[dict[Width, Whole], MANY], ONE_OR_MANY]
+WholeByWidth = Annotated[
+    Annotated[Whole, ONE] | Annotated[dict[Width, Whole], _SOME, MANY], ONE_OR_MANY
+]
 JoulesByWidth = Annotated[
-    Annotated[Joules, ONE] | Annotated[dict[Width, Joules], MANY], ONE_OR_MANY
+    Annotated[Joules, ONE] | Annotated[dict[Width, Joules], _SOME, MANY], ONE_OR_MANY
 ]
 RatioByClass = Annotated[
-    Annotated[Ratio, ONE] | Annotated[dict[LayerClass, Ratio], MANY], ONE_OR_MANY
+    Annotated[Ratio, ONE] | Annotated[dict[LayerClass, Ratio], _SOME, MANY], ONE_OR_MANY
 ]

@@ -31,6 +31,7 @@ class Matmul(Operator):
     unit: ClassVar[Unit] = Unit.MATRIX
     cost: ClassVar[str] = "a MAC per output element and element of the axis that is summed over"
     inputs_allowed: ClassVar[tuple[int, int | None]] = (2, 2)
+    multiplied_inputs: ClassVar[int | None] = 2
 
     transpose_a: bool = False
     transpose_b: bool = False
@@ -140,6 +141,7 @@ class Attention(Operator):
         "6 vector operations per score (scale, softmax), and one each for a mask and for the biases of a window"
     )
     inputs_allowed: ClassVar[tuple[int, int | None]] = (3, 4)
+    multiplied_inputs: ClassVar[int | None] = 3
 
     heads: Positive
     kv_heads: Positive | None = None

@@ -60,6 +60,8 @@ class Operator(ABC):
         works_in_place: whether its output may be written over an input of the same size.
         cost: one sentence on what it costs and why, for the table of operators.
         inputs_allowed: (least, most) number of inputs; most None means any number.
+        multiplied_inputs: of the matrix unit, how many of its inputs, the first ones, are multiplied with each other;
+            None where all of them are, with its weights.
         gives_parts: whether it has several outputs by its nature, each of which is read by its number.
     """
 
@@ -72,6 +74,7 @@ class Operator(ABC):
     works_in_place: ClassVar[bool] = False
     cost: ClassVar[str]
     inputs_allowed: ClassVar[tuple[int, int | None]] = (1, 1)
+    multiplied_inputs: ClassVar[int | None] = None
     gives_parts: ClassVar[bool] = False
 
     @property

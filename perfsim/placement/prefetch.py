@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 
 def prefetch_bytes(
-    program: Program, placement: Placement, sram_bytes: Counts | None = None
+    program: Program,
+    placement: Placement,
+    arrives: Sequence[int] | None = None,
+    sram_bytes: Counts | None = None,
 ) -> Counts:
     """Of the weights that each layer holds as a whole, what can come in while the layer before runs: (layers,).
 
+    arrives: for each layer the position of the one while which they begin to come in, from which on they have to have
+        room; `layer_before` unless given.
     sram_bytes: memories for which the placement is the same plan, shape (machines,): then (layers, machines).
     """
     touches, used = touches_of(program), placement.sram_used_bytes
@@ -32,7 +38,7 @@ def prefetch_bytes(
         if placement.capacities is not None:
             spare[placement.capacities.fills] = 0
     prefetch = np.zeros_like(spare)
-    for position, before in enumerate(layer_before(program)):
+    for position, before in enumerate(layer_before(program) if arrives is None else arrives):
         if before >= 0:
             prefetch[position] = np.minimum(held[position], spare[before:position].min(axis=0))
     return prefetch

@@ -73,7 +73,8 @@ class Plan:
         kept = np.zeros((touches.layers, 1), dtype=np.int64)
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         np.add.at(kept[:, 0], touches.layer[pinned], touches.bytes[pinned])
-        early = prefetch_bytes(self.program, placement, sram_bytes) + kept
+        arrives = moved.before.tolist()
+        early = prefetch_bytes(self.program, placement, arrives, sram_bytes) + kept
         return np.asarray(np.minimum(early, moved.weight_read_bytes[:, np.newaxis]))
 
 

@@ -84,7 +84,10 @@ def shape_of(machine: Machine) -> Shape:
             name
             for name, present in (
                 ("feature_map_ratio", extras.feature_map_ratio is not None),
-                ("weight_ratio", bool(extras.weight_ratio) or has_winograd),
+                (
+                    "weight_ratio",
+                    bool(extras.weight_ratio or extras.weights_shared_by) or has_winograd,
+                ),
             )
             if present
         ),

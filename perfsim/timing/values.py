@@ -61,7 +61,9 @@ class LayerValues(dict[str, Values]):
         if name == "winograd":
             return self._winograd()
         if name == "weight_ratio":
-            ratio = _by_class(extras.weight_ratio, self._work.kind[position])
+            kind = self._work.kind[position]
+            ratio = _by_class(extras.weight_ratio, kind)
+            ratio = ratio / _by_class(extras.weights_shared_by, kind)
             winograd = extras.array.winograd if extras.array is not None else None
             if winograd is None:
                 return ratio

@@ -45,7 +45,8 @@ class LayerWork:
         begins: 1 for the first layer that takes time.
         kind: index into `CLASSES`; -1 for layers without multiply-accumulates.
         unshaped: 1 for layers with multiply-accumulates whose loops are not known: rows of a layer table.
-        bits: the width of the widest operand.
+        bits: the width of the widest operand that is multiplied: inputs and the operator's own weights, not biases of
+            another width and not what is written; of other layers that of the widest input.
         input_bytes, output_bytes, weight_bytes: of the tensors that it touches, each once.
         operand_bytes: of the inputs, what is read on its way out (`output_stage`).
         out_rows: places along all axes but the last, images included; of matrices 1.
@@ -105,7 +106,6 @@ def layer_work(program: Program) -> LayerWork:
     rows: list[dict[str, float]] = []
     begun = False
     for layer in program.layers:
-        touched = [*dict.fromkeys(layer.reads), *layer.writes, *layer.weights]
         row = {
             "macs": total(layer.macs),
             "vector_ops": total(layer.vector_ops),
@@ -113,7 +113,7 @@ def layer_work(program: Program) -> LayerWork:
             "begins": float(not layer.is_view and not begun),
             "kind": -1,
             "unshaped": 0,
-            "bits": max((tensors[each].bits for each in touched), default=0),
+            "bits": max((tensors[each].bits for each in _operands(layer)), default=0),
             "input_bytes": sum(tensors[each].bytes for each in dict.fromkeys(layer.reads)),
             "operand_bytes": 0,
             "output_bytes": sum(tensors[each].bytes for each in layer.writes),
@@ -127,6 +127,14 @@ def layer_work(program: Program) -> LayerWork:
     return LayerWork(
         **{name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
     )
+
+
+def _operands(layer: Layer) -> tuple[int, ...]:
+    """The tensors whose elements a layer multiplies; of a layer without multiply-accumulates what it reads."""
+    inputs = layer.operator.multiplied_inputs
+    if inputs is not None or not total(layer.macs):
+        return layer.reads[:inputs]
+    return (*layer.reads, *layer.weights[:1])
 
 
 def _loops(layer: Layer) -> dict[str, float]:
