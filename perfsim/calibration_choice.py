@@ -103,8 +103,7 @@ def fit_named(residuals: Residuals, parameters: Sequence[Parameter]) -> Solution
 
     def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
         found, frozen = fit_identified(some, parameters)
-        kept = [each for each in parameters if each.key not in frozen]
-        return found, frozen, left_out(some, kept, found)
+        return found, frozen, left_out(some, parameters)
 
     first, _ = fit_identified(residuals, parameters)
     return without_outliers(residuals, first, again)

@@ -249,15 +249,15 @@ def _jacobian(
 
 
 def fit_identified(
-    residuals: Residuals, parameters: Sequence[Parameter]
+    residuals: Residuals, parameters: Sequence[Parameter], kept: Kept = slice(None)
 ) -> tuple[Fit, dict[str, float]]:
     """The fit of those of `parameters` that the data determines, and the relative errors of the others.
 
-    Of two that do the same the later one is left out.
+    kept: which rows count. Of two that do the same the later one is left out.
     """
     left, frozen = list(parameters), dict[str, float]()
     while True:
-        found = fit(residuals, left)
+        found = fit(residuals, left, kept)
         errors = found.relative_errors
         worst = max(errors.values(), default=0.0)
         if worst <= LARGEST_ERROR:

@@ -16,6 +16,7 @@ from perfsim.calibration_fit import (
     Parameter,
     Residuals,
     fit,
+    fit_identified,
 )
 
 MOST_FOLDS = 30
@@ -73,14 +74,13 @@ def without_outliers(
     return Solution(found, frozen, kept, outliers, left_out, standardised)
 
 
-def left_out(residuals: Residuals, parameters: Sequence[Parameter], whole: Fit) -> Floats:
+def left_out(residuals: Residuals, parameters: Sequence[Parameter]) -> Floats:
     """The residual of each row as predicted without it, shape (rows,): the fit is repeated without each row.
 
-    Of more than `MOST_FOLDS` rows, several are left out together.
+    From the beginning: numbers that the other rows do not determine keep what the base says, as what a fit to all rows
+    gives them is known from the row that is left out. Of more than `MOST_FOLDS` rows, several are left out together.
     """
-    return _in_folds(
-        residuals, lambda kept: fit(residuals, parameters, kept, near=whole.values).values
-    )
+    return _in_folds(residuals, lambda kept: fit_identified(residuals, parameters, kept)[0].values)
 
 
 def left_out_chosen(residuals: Residuals, candidates: Sequence[Parameter], most: int) -> Floats:
