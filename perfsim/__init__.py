@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfsim.accuracy import Accuracy, Validation, validate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
+        ClusterError,
         CountError,
         FileError,
         GraphError,
@@ -91,6 +92,7 @@ _HOMES = {
     "CountError": "perfsim.errors",
     "OutputError": "perfsim.errors",
     "MissingExtraError": "perfsim.errors",
+    "ClusterError": "perfsim.errors",
 }
 
 __all__ = [
@@ -135,6 +137,7 @@ __all__ = [
     "CountError",
     "OutputError",
     "MissingExtraError",
+    "ClusterError",
 ]
 
 
