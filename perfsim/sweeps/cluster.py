@@ -11,6 +11,7 @@ rows stay where they were made until this process takes them, so its memory does
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -84,16 +85,39 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         place: Any = address
         if direct:
             place = opened.enter_context(_local_cluster(int(address.partition(":")[2])))
-        try:
-            client = distributed.Client(
-                place, timeout=_CONNECT_S, direct_to_workers=direct, set_as_default=False
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error.__cause__ or error)
-            told = f"no scheduler answers within {_CONNECT_S:g} s ({reason})"
-            raise ClusterError(told).at(file=f"{_OPTION} {address}") from None
-        opened.enter_context(client)
+        else:
+            _check_answers(address)
+        client = opened.enter_context(
+            distributed.Client(place, direct_to_workers=direct, set_as_default=False)
+        )
         yield Cluster(client, address)
+
+
+def _check_answers(address: str) -> None:
+    """Raise ClusterError where no scheduler answers; Dask's client itself may wait for ever, or take any bytes."""
+    core, security = _distributed().core, _distributed().Security()
+
+    async def who() -> str:
+        arguments = security.get_connection_args("client")
+        async with core.rpc(address, timeout=_CONNECT_S, connection_args=arguments) as remote:
+            return str((await remote.identity())["type"])
+
+    try:
+        kind = asyncio.run(asyncio.wait_for(who(), _CONNECT_S))
+        told = f"a {kind.lower()} answers, no scheduler"
+    except Exception as error:  # what is no scheduler may cause any
+        kind, told = "", f"no scheduler answers ({_reason(error)})"
+    if kind != "Scheduler":
+        raise ClusterError(told).at(file=f"{_OPTION} {address}")
+
+
+def _reason(error: BaseException) -> str:
+    """The fact at the bottom of an error of a connection."""
+    if isinstance(error, MemoryError):  # the first bytes of another protocol, read as a length
+        return "what answers there speaks another protocol"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "strerror", None) or str(error) or f"waited {_CONNECT_S:g} s"
 
 
 @contextlib.contextmanager
@@ -145,7 +169,7 @@ class Cluster:
         submit = self._client.submit
         # A task, not data that is scattered: where the workers that hold it are gone, it is run again.
         sent = submit(_same, sweep, key=f"perfsim-sweep-{token}", pure=False)
-        finished = _distributed().as_completed()
+        finished = _distributed().as_completed(loop=self._client.loop)
         under_way: dict[Any, int] = {}
         failed: dict[int, BaseException] = {}
         while True:
