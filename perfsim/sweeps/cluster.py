@@ -99,7 +99,7 @@ def _check_answers(address: str) -> None:
 
     async def who() -> str:
         arguments = security.get_connection_args("client")
-        async with core.rpc(address, timeout=_CONNECT_S, connection_args=arguments) as remote:
+        async with core.rpc(address, timeout=_CONNECT_S - 1, connection_args=arguments) as remote:
             return str((await remote.identity())["type"])
 
     try:
