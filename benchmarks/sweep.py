@@ -1,31 +1,34 @@
-"""Sweeps: points per second, beside what memory traffic and a call per point reach; Parquet; ten thousand million points.
+"""Sweeps: points per second, beside what memory traffic and a call per point reach; Parquet; a front of many points.
 
     benchmarks/sweep.py [--points 1e7] [--pareto 1e8]
 
-mobilenet_v1, `liveness`, SRAM from 64 sizes and random bandwidth, matrix and vector rates; plans are found anew in each
-run. Wall-clock seconds of the best of several runs, on as many threads as there are processors; processor seconds beside
-them, which a busy machine disturbs less.
+mobilenet_v1, `liveness`, SRAM from 64 sizes and random bandwidth, matrix and vector rates; plans are found anew in
+each run. Wall-clock seconds of the best of several runs, on as many threads as there are processors; processor seconds
+beside them, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from perfsim import load_hardware, load_network, lower, simulate, sweep
 from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
-from perfsim.sweeps import evaluation
 from perfsim.sweeps.dataset import run_study
 from perfsim.sweeps.front import front_of
 from perfsim.sweeps.request import make_study
@@ -59,13 +62,14 @@ def main() -> None:
         call_s = naive(network, machine, points, timing)
         print(f"{timing}: a call of simulate for each point: {1e-6 / call_s:.4f}")
         for name, compiled in (("compiled", True), ("numpy", False)):
-            took = measured(lambda: total(machine, points, timing, compiled))  # noqa: B023
+            took = measured(partial(total, machine, points, timing, compiled))
             ratios = f"traffic / {took[0] / traffic[0]:.1f}, {call_s * count / took[0]:,.0f} times the calls"
             print(f"  {name}: {shown(count, took)}; {ratios}")
     layers(machine)
     one_more(network, machine)
     parquet(machine)
-    pareto(network, machine, int(chosen.pareto))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:  # for its memory
+        alone.submit(pareto, int(chosen.pareto)).result()
 
 
 def random_points(count: int) -> dict[str, Any]:
@@ -82,13 +86,12 @@ def random_points(count: int) -> dict[str, Any]:
 
 def total(machine: Machine, points: dict[str, Any], timing: str, compiled: bool) -> Any:
     """The total times, the network read anew so that nothing of its plans is known."""
-    network, found = load_network("mobilenet_v1"), evaluation.is_compiled
-    if not compiled:
-        evaluation.is_compiled = lambda _policy, _shape: False
-    try:
+    network = load_network("mobilenet_v1")
+    with contextlib.ExitStack() as stack:
+        if not compiled:
+            never = "perfsim.sweeps.evaluation.is_compiled"
+            stack.enter_context(mock.patch(never, return_value=False))
         return sweep(network, machine, points, "liveness", timing, columns=["total_s"])
-    finally:
-        evaluation.is_compiled = found
 
 
 def measured(run: Callable[[], Any]) -> tuple[float, float]:
@@ -152,8 +155,8 @@ def layers(machine: Machine) -> None:
             network = load_network(path)
             for timing in ("serial", "overlap"):
                 took = measured(
-                    lambda: sweep(  # noqa: B023
-                        network, machine, points, "liveness", timing, columns=["total_s"]
+                    partial(
+                        sweep, network, machine, points, "liveness", timing, columns=["total_s"]
                     )
                 )
                 print(f"  {number} layers, {timing}: {shown(1_000_000, took)}")
@@ -194,13 +197,10 @@ def parquet(machine: Machine) -> None:
             path.unlink(missing_ok=True)
             run_study(study, str(path))
 
-        begin = time.perf_counter()
-        run()
-        took_s = time.perf_counter() - begin
+        took_s, _ = measured(run)
         table = pq.read_table(path)
-        begin = time.perf_counter()
-        pq.write_table(table, path, compression="zstd", row_group_size=1 << 20)
-        alone_s = time.perf_counter() - begin
+        write = partial(pq.write_table, compression="zstd", row_group_size=1 << 20)
+        alone_s, _ = measured(lambda: write(table, path))
         size = path.stat().st_size
     print(
         f"10,000,000 points to Parquet ({size / 1e6:,.0f} MB): {took_s:.1f} s; pyarrow alone {alone_s:.1f} s, "
@@ -208,8 +208,9 @@ def parquet(machine: Machine) -> None:
     )
 
 
-def pareto(network: Network, machine: Machine, count: int) -> None:
+def pareto(count: int) -> None:
     """Time and memory of the front of a large grid."""
+    network, machine = load_network("mobilenet_v1"), load_hardware("1MB_1GBs_1TF")
     side = round((count / 64) ** (1 / 3))
     study = make_study(
         [network.name],

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 import perfsim
+from perfsim.errors import InputError
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.machine import Machine
 from perfsim.network.work import LARGEST_COUNT
 from perfsim.placement import PLACEMENTS
+from perfsim.placement.liveness import Liveness
 from perfsim.placement.memory_levels import ample_bytes, least_sram_bytes
-from perfsim.timing.kernel import TIMINGS
+from perfsim.placement.optimal import Optimal
+from perfsim.sweeps.compiled import is_compiled
+from perfsim.timing.kernel import TIMINGS, timing_policy
+from perfsim.timing.terms import shape_of
+from perfsim.traffic import Moved
 
 THRESHOLD_POLICIES = [policy for policy in PLACEMENTS if not policy.searches]
 PLAIN = Machine("plain", 10**6, 1e9, 1e12, 1e10)
@@ -82,3 +90,119 @@ def test_each_point_has_the_bits_of_a_run_on_every_bundled_machine(profile):
         for column in columns:
             mine = found.bound[at] if column == "bound" else found.columns[column][at]
             assert mine == getattr(totals, column), (column, at)
+
+
+def test_a_search_is_asked_once_for_each_memory():
+    network, asked = perfsim.load_network("lenet5"), []
+
+    class Asked(Optimal):
+        def place(self, program, sram_bytes, *, double_buffered=False):
+            asked.append(sram_bytes)
+            return super().place(program, sram_bytes, double_buffered=double_buffered)
+
+    points = {
+        "sram": np.tile(np.array([20_000, 30_000, 90_000]), 50),
+        "ddr_bandwidth": np.linspace(1e8, 1e9, 150),
+    }
+    found = perfsim.sweep(network, PLAIN, points, Asked())
+    assert asked == [20_000, 30_000, 90_000]
+    for at in range(0, 150, 29):
+        totals = single(network, PLAIN, points, at, "optimal", None).totals
+        assert found.total_s[at] == totals.total_s
+        assert found.ddr_bytes[at] == totals.ddr_bytes
+
+
+def test_a_plan_is_made_once_however_many_memories_there_are():
+    network, asked = perfsim.load_network("mobilenet"), []
+
+    class Asked(Liveness):
+        def place(self, program, sram_bytes, *, double_buffered=False):
+            asked.append(sram_bytes)
+            return super().place(program, sram_bytes, double_buffered=double_buffered)
+
+    policy = Asked()
+    sizes = np.arange(200_000, 400_000)
+    found = perfsim.sweep(network, PLAIN, {"sram": sizes}, policy)
+    program = perfsim.lower(network)
+    traffic = [
+        int(Moved(program, Liveness().place(program, size)).ddr_bytes.sum())
+        for size in range(200_000, 400_000, 1999)
+    ]
+    assert found.ddr_bytes[::1999].tolist() == traffic[: len(found.ddr_bytes[::1999])]
+    assert len(asked) <= 60
+    perfsim.sweep(network, PLAIN, {"sram": sizes[::-1].copy()}, policy)
+    assert len(asked) == len(set(asked))
+
+
+def wide_points(count):
+    generator = np.random.default_rng(3)
+    return {
+        "sram": generator.integers(20_000, 3_000_000, count),
+        "ddr_bandwidth": 10 ** generator.uniform(0, 24, count),
+        "matrix": 10 ** generator.uniform(0, 24, count),
+        "vector": 10 ** generator.uniform(0, 24, count),
+    }
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="needs the extra fast")
+@pytest.mark.parametrize("timing", ["serial", "overlap"])
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v3_small"])
+def test_what_is_compiled_has_the_bits_of_numpy(name, timing, monkeypatch):
+    """Rates from 1 to 1e24, and a network with layers that use both units."""
+    network, points = perfsim.load_network(name), wide_points(30_000)
+    columns = ["total_s", "bound"]
+    policy = timing_policy(timing)
+    assert is_compiled(policy, shape_of(PLAIN))
+    compiled = perfsim.sweep(network, PLAIN, points, "liveness", timing, columns=columns)
+    monkeypatch.setattr("perfsim.sweeps.evaluation.is_compiled", lambda *_: False)
+    plain = perfsim.sweep(network, PLAIN, points, "liveness", timing, columns=columns)
+    for column in columns:
+        assert np.array_equal(compiled.columns[column], plain.columns[column])
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="needs the extra fast")
+def test_compiled_quotients_are_those_of_a_division():
+    from perfsim.sweeps import compiled_loops
+
+    generator = np.random.default_rng(4)
+    quotients = np.empty((40, 128))
+    for _ in range(300):
+        counts = np.floor(2.0 ** generator.uniform(0, 53, 40))
+        rates = 2.0 ** generator.uniform(0, 80, 128)
+        # close to powers of two, where an ulp changes its size
+        rates[:32] = np.nextafter(
+            2.0 ** generator.integers(1, 80, 32), generator.choice([0, 1e30], 32)
+        )
+        compiled_loops._divide(counts, rates, quotients)
+        assert np.array_equal(quotients, counts[:, np.newaxis] / rates)
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ({}, "a mapping"),
+        ({"sram": [1, 2], "vector": [1.0]}, "arrays of one length"),
+        ({"sram": []}, "whole numbers"),
+        ({"sram": [1.5]}, "whole numbers"),
+        ({"sram": 5}, "one dimension"),
+        ({"srma": [5]}, "did you mean 'sram'"),
+        ({"vector": [0.0]}, "above zero"),
+        ({"vector": [float("nan"), 1.0]}, "above zero"),
+        ({"clock": [1e9]}, "states no macs_per_cycle beside it"),
+        ({"stream.bandwidth": ["1"]}, "numbers"),
+        ({"sram": [10**9, 1]}, "too small"),
+    ],
+)
+def test_wrong_points_are_one_error(points, says):
+    network = perfsim.load_network("lenet5")
+    with pytest.raises(InputError, match=says):
+        perfsim.sweep(network, PLAIN, points)
+
+
+def test_the_table_has_a_row_for_each_point():
+    network = perfsim.load_network("lenet5")
+    points = {"sram": np.array([10**6, 10**5]), "vector": np.array([1e9, 2e9])}
+    table = perfsim.sweep(network, PLAIN, points).table
+    assert list(table) == ["sram", "vector", "total_s", "ddr_bytes", "peak_sram_bytes", "bound"]
+    assert table["sram"].tolist() == [10**6, 10**5]
+    assert set(table["bound"]) <= {"ddr", "matrix", "vector"}

@@ -97,13 +97,35 @@ def test_a_condition(text, holds):
 @pytest.mark.parametrize(
     "text",
     [
-        *("sram <", "srma < 3", "sram <= 4 MX", "sram", "sram < 3 < 4", "(sram < 3", "sram + (1 < 2)"),
-        *("__import__('os')", "sram.real < 1", "sram < 1 and", "", "1 +* 2 < 3", "(" * 60 + "1" + ")" * 60),
+        *(
+            "sram <",
+            "srma < 3",
+            "sram <= 4 MX",
+            "sram",
+            "sram < 3 < 4",
+            "(sram < 3",
+            "sram + (1 < 2)",
+        ),
+        *(
+            "__import__('os')",
+            "sram.real < 1",
+            "sram < 1 and",
+            "",
+            "1 +* 2 < 3",
+            "(" * 60 + "1" + ")" * 60,
+        ),
     ],
 )
 def test_a_wrong_condition_is_one_error(text):
     with pytest.raises(InputError):
         parse_expression(text, list(VALUES), condition=True)
+
+
+def asked(perfsim_cli, *words, status=0):
+    """What a command line says, with that exit status."""
+    told = perfsim_cli(*map(str, words))
+    assert told.status == status, told.err
+    return told
 
 
 def beaten(one, other):
@@ -145,8 +167,7 @@ def test_the_smallest_memory_and_rate_are_enough_and_less_is_not():
     assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0)) > target_s
     pairs = smallest_sizes(network, machine, ["ddr_bandwidth", "sram"], target_s, "liveness").rows
     assert len(pairs) > 3
-    for (rate, size), total_s in zip(pairs[::5], pairs[::5], strict=True):
-        assert total_s == (rate, size)
+    for rate, size in pairs[1::5]:
         assert time_s(ddr_bytes_per_s=rate, sram_bytes=size) <= target_s
         assert time_s(ddr_bytes_per_s=rate, sram_bytes=size - 1) > target_s
         assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0), sram_bytes=size) > target_s
@@ -168,7 +189,8 @@ def test_the_smallest_memory_under_a_rule_by_which_more_can_be_slower():
 
 
 def test_no_size_is_enough(perfsim_cli):
-    told = perfsim_cli(
+    told = asked(
+        perfsim_cli,
         *("size", "mobilenet", "--hw", HW, "--target", "1us", "--minimize", "sram"),
         *("--placement", "liveness"),
         status=1,
@@ -211,7 +233,8 @@ def test_the_next_bottleneck_begins_where_it_says():
 
 
 def test_a_sweep_of_networks_at_scales(perfsim_cli):
-    told = perfsim_cli(
+    told = asked(
+        perfsim_cli,
         *("sweep", "mobilenet_v1", "lenet5", "--hw", HW, "--vary", "batch=1,2"),
         *("--vary", "sram=1MB,4MB", "--where", "sram > 1 MB", "--format", "json"),
     )
@@ -227,7 +250,8 @@ def test_a_sweep_of_networks_at_scales(perfsim_cli):
 
 
 def test_a_row_for_each_layer(perfsim_cli):
-    told = perfsim_cli(
+    told = asked(
+        perfsim_cli,
         *("sweep", "mobilenet", "--hw", HW, "--vary", "vector=1GFLOPS,2GFLOPS"),
         *("--per-layer", "--format", "json"),
     )
@@ -253,13 +277,21 @@ def test_a_row_for_each_layer(perfsim_cli):
         (["--vary", "sram=1MB", "--columns", "time"], "unknown column 'time'"),
         (["--vary", "sram=1MB", "--resume"], "-o FILE"),
         (["--vary", "sram=1MB", "-o", "x.json"], ".parquet, .csv"),
-        (["--vary", "clock=1GHz"], "states no clock"),
+        (["--vary", "clock=1GHz"], "which 'clock' would contradict"),
         (["--vary", "width=0.5,0"], "from 1e-06"),
     ],
 )
 def test_a_wrong_command_line_is_one_error(perfsim_cli, arguments, says):
-    told = perfsim_cli(
-        "sweep", "mobilenet", "--hw", HW, "--placement", "liveness", *arguments, status=2
+    told = asked(
+        perfsim_cli,
+        "sweep",
+        "mobilenet",
+        "--hw",
+        HW,
+        "--placement",
+        "liveness",
+        *arguments,
+        status=2,
     )
     assert told.err.count("\n") == 1
     assert says in told.err
@@ -268,9 +300,14 @@ def test_a_wrong_command_line_is_one_error(perfsim_cli, arguments, says):
 @pytest.mark.parametrize("command", ["sweep", "pareto"])
 def test_a_grid_of_1e15_points_is_refused_with_its_size(perfsim_cli, command, tmp_path):
     steps = ("sram=1MB:1GB:log:100000", "matrix=1GFLOPS:1TFLOPS:log:100000")
-    told = perfsim_cli(
+    told = asked(
+        perfsim_cli,
         *(command, "mobilenet", "--hw", HW, "-o", tmp_path / "x.csv"),
-        *(word for text in (*steps, "vector=1GFLOPS:1TFLOPS:log:100000") for word in ("--vary", text)),
+        *(
+            word
+            for text in (*steps, "vector=1GFLOPS:1TFLOPS:log:100000")
+            for word in ("--vary", text)
+        ),
         status=2,
     )
     assert "1,000,000,000,000,000 points" in told.err
@@ -278,12 +315,21 @@ def test_a_grid_of_1e15_points_is_refused_with_its_size(perfsim_cli, command, tm
 
 
 def test_a_front_of_machines(perfsim_cli):
-    arguments = ("mobilenet", "--hw", HW, "--vary", "sram=100kB:4MB:log:20", "--placement", "liveness")
-    told = perfsim_cli("pareto", *arguments, "--format", "json")
+    arguments = (
+        "mobilenet",
+        "--hw",
+        HW,
+        "--vary",
+        "sram=100kB:4MB:log:20",
+        "--placement",
+        "liveness",
+    )
+    told = asked(perfsim_cli, "pareto", *arguments, "--format", "json")
     front = [(row["total_s"], row["sram"]) for row in json.loads(told.out)["points"]]
-    told = perfsim_cli("sweep", *arguments, "--format", "json")
+    told = asked(perfsim_cli, "sweep", *arguments, "--format", "json")
     points = [(row["total_s"], row["sram"]) for row in json.loads(told.out)["points"]]
     assert front == sorted(
-        one for one in points
+        one
+        for one in points
         if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points)
     )

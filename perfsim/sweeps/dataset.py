@@ -99,6 +99,11 @@ class Store:
                 np.lib.format.write_array(hashed, np.ascontiguousarray(values), allow_pickle=False)
         self._found[number] = pending.replace(self.folder / f"{number:06}-{hashed.digest()}")
 
+    def clear(self) -> None:
+        """Remove what is not complete: on a full disk it takes the room that is needed to go on."""
+        for path in (self.folder / "pending", self.folder / "output"):
+            path.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Remove all of it."""
         shutil.rmtree(self.folder)
@@ -149,34 +154,49 @@ def run_study(
     Raises OutputError where something cannot be written, and what `compute` does.
     """
     path = Path(output)
+    try:
+        store = Store(path, study.fingerprint(), resume=resume)
+        try:
+            rows = _write_all(study, path, store, compute, progress)
+        except OSError:
+            store.clear()
+            raise
+        store.remove()
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror or error}").at(file=output) from None
+    return rows
+
+
+def _write_all(
+    study: Study,
+    path: Path,
+    store: Store,
+    compute: Compute,
+    progress: Callable[[int, int], None],
+) -> int:
     size = study.partition_size
 
     def points(number: int) -> int:
         return min(size, study.count - number * size)
 
-    try:
-        store = Store(path, study.fingerprint(), resume=resume)
-        kept = store.numbers()
-        done = sum(points(number) for number in kept)
-        with _Output(study, path, store) as writing:
-            try:
-                progress(done, 0)
-                for number in kept:
-                    writing.add(number, None)
-                    progress(done, writing.rows)
-                missing = [number for number in range(study.partitions) if number not in store]
-                for number, columns in compute(study, missing):
-                    writing.add(number, columns)
-                    done += points(number)
-                    progress(done, writing.rows)
-            except KeyboardInterrupt:
-                writing.stop()
-                writing.finish()
-                raise
+    kept = store.numbers()
+    done = sum(points(number) for number in kept)
+    with _Output(study, path, store) as writing:
+        try:
+            progress(done, 0)
+            for number in kept:
+                writing.add(number, None)
+                progress(done, writing.rows)
+            missing = [number for number in range(study.partitions) if number not in store]
+            for number, columns in compute(study, missing):
+                writing.add(number, columns)
+                done += points(number)
+                progress(done, writing.rows)
+        except KeyboardInterrupt:
+            writing.stop()
             writing.finish()
-        store.remove()
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}").at(file=output) from None
+            raise
+        writing.finish()
     return writing.rows
 
 

@@ -7,7 +7,7 @@ stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +21,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _JUDGES = 12  # points of the front that every new point is held against first
 _AT_ONCE = 1 << 22  # comparisons
+BLOCK = 1 << 18  # points that each thread has in memory
 
 
 def non_dominated(costs: Array) -> Array:
@@ -88,11 +89,12 @@ class Front:
         self.costs, self.numbers = costs[kept], numbers[kept]
         self.rows = {name: values[kept] for name, values in rows.items()}
 
-    def judges(self) -> Array:
-        """A few points of the front, spread along it."""
-        if len(self.costs) <= _JUDGES:
-            return self.costs
-        return self.costs[np.linspace(0, len(self.costs) - 1, _JUDGES).astype(np.int64)]
+    def judges(self, number: int) -> Array:
+        """A few points of the front, spread along it, of blocks before this one, shape (judges, costs)."""
+        earlier = self.costs[self.numbers < number]
+        if len(earlier) <= _JUDGES:
+            return earlier
+        return earlier[np.linspace(0, len(earlier) - 1, _JUDGES).astype(np.int64)]
 
 
 def front_of(
@@ -103,24 +105,25 @@ def front_of(
 ) -> Columns:
     """The rows of a study that no other row beats in its costs, by number of the point.
 
-    progress: told after each partition how many points are done and how many rows the front has.
+    progress: told after each block how many points are done and how many rows the front has.
 
-    As many partitions as there are threads are in memory at once, and the front. Raises what `Study.partition` does.
+    As many blocks as there are threads are in memory at once, and the front. Raises what `Study.rows` does.
     """
     front = Front()
     workers = threads or os.cpu_count() or 1
 
     def reduced(number: int) -> tuple[int, Array, Columns]:
-        rows = study.partition(number)
+        rows = study.rows(number * BLOCK, min((number + 1) * BLOCK, study.count))
         count = len(rows["network"])
-        costs = np.stack(
-            [np.broadcast_to(each.of(rows), count).astype(np.float64) for each in study.costs], 1
-        )
-        kept = _reduced(costs, front.judges())
-        return number, costs[kept], {name: values[kept] for name, values in rows.items()}
+        costs = [np.broadcast_to(each.of(rows), count).astype(np.float64) for each in study.costs]
+        kept = _not_beaten(costs, front.judges(number))
+        left = np.stack([cost[kept] for cost in costs], axis=1)
+        best = non_dominated(left)
+        kept = kept[best]
+        return number, left[best], {name: values[kept] for name, values in rows.items()}
 
     with ThreadPoolExecutor(workers) as pool:
-        numbers = iter(range(study.partitions))
+        numbers = iter(range(-(-study.count // BLOCK)))
         running: set[Future[tuple[int, Array, Columns]]] = set()
         done = 0
         while True:
@@ -131,21 +134,21 @@ def front_of(
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for each in finished:
                 front.add(*each.result())
-                done += study.partition_size
+                done += BLOCK
                 progress(min(done, study.count), len(front.costs))
     return _by_first_cost(front)
 
 
-def _reduced(costs: Array, judges: Array) -> Array:
-    """The positions of the points that may be in a front: of those that no judge beats the non-dominated ones.
-
-    A point that equals a judge stays: it may be the first of the two.
-    """
-    left = np.arange(len(costs))
+def _not_beaten(costs: Sequence[Array], judges: Array) -> Array:
+    """The positions of the points that are better than each judge in one cost at least; costs one after the other."""
+    left = np.arange(len(costs[0]))
     for judge in judges:
-        taken = costs[left]
-        left = left[(taken < judge).any(axis=1) | (taken == judge).all(axis=1)]
-    return left[non_dominated(costs[left])]
+        better = costs[0] < judge[0]
+        for cost, limit in zip(costs[1:], judge[1:], strict=True):
+            better |= cost < limit
+        left = left[better]
+        costs = [cost[better] for cost in costs]
+    return left
 
 
 def _by_first_cost(front: Front) -> Columns:

@@ -93,11 +93,14 @@ def check_rate(machine: Machine, keys: Mapping[str, Any]) -> None:
                     f"'{machine.name}' states '{other}', which '{varied[key]}' would contradict",
                     expected="one of them in the machine's file",
                 ).at(where=varied[key])
-    if varied.keys() & {"clock", "macs_per_cycle"} and "clock" not in {*stated, *varied}:
-        raise UnknownNameError(
-            f"'{machine.name}' states no clock, from which '{next(iter(keys))}' would give a rate",
-            expected="'matrix'",
-        ).at(where=next(iter(keys)))
+    known = {*stated, *varied}
+    has_lanes = "macs_per_cycle" in known or machine.extras.array is not None
+    for key in ("clock", "macs_per_cycle"):
+        if key in varied and not ("clock" in known and has_lanes):
+            raise UnknownNameError(
+                f"'{machine.name}' states no {'macs_per_cycle' if key == 'clock' else 'clock'} beside it",
+                expected="'matrix'",
+            ).at(where=varied[key])
 
 
 def _checked(key: str, values: Any) -> Array:

@@ -130,10 +130,10 @@ def check_room(study: Study, output: str) -> None:
     """Raise where the rows of a sweep would not fit on the disk of `output`."""
     free = shutil.disk_usage(Path(output).resolve().parent).free
     columns = 1 + len(study.inputs) + len(study.result_columns)
-    needed = 2 * 8 * columns * study.count  # the finished partitions, and the output
+    needed = 2 * 8 * columns * study.most_rows  # the finished partitions, and the output
     if needed > free:
         raise InvalidValueError(
-            f"{study.count:,} points would take up to {needed / 1e9:,.1f} GB",
-            found=f"{free / 1e9:,.1f} GB free",
+            f"{study.count:,} points would take up to {needed / 1e6:,.1f} MB",
+            found=f"{free / 1e6:,.1f} MB free",
             expected="fewer steps, --sample, or 'perfsim pareto', which keeps no points",
         ).at(file=output)

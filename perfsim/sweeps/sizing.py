@@ -207,9 +207,8 @@ class _Search:
                 expected="one number, or --timing overlap",
             )
         least, most = map(int, self._range(MEMORY))
-        sizes = np.array(
-            [first for first, _ in self._steps(max(least, most // (2 * SMALLEST_SHARE)))]
-        )
+        smallest = self._plans.plan(max(least, most // (2 * SMALLEST_SHARE))).least_bytes
+        sizes = np.array([first for first, _ in self._steps(smallest)])
         rates = self._least_rates(sizes[:, np.newaxis])
         rows, best = [], np.inf
         for size, rate in zip(sizes.tolist(), rates.tolist(), strict=True):
