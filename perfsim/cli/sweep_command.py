@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         progress.end()
-        complain(f"stopped: {output} has what is done; the same command with --resume goes on")
+        complain("stopped: what is done is kept; the same command with --resume goes on")
         return INTERRUPTED
     progress.end()
     if not arguments.quiet:

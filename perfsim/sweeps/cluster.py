@@ -17,6 +17,7 @@ import hashlib
 import logging
 import pickle
 import re
+import signal
 import tempfile
 import time
 import uuid
@@ -122,20 +123,37 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _local_cluster(processes: int) -> Iterator[Any]:
-    with (
-        tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder,
-        _distributed().LocalCluster(
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,  # as without a cluster: nothing is ended for the memory that it takes
-            local_directory=folder,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
-        yield cluster
+    with tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder:
+        with _no_interrupts():
+            cluster = _distributed().LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=0,  # as without a cluster: nothing is ended for the memory that it takes
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Threads and processes that are started do not see Ctrl-C, which is this thread's to answer.
+
+    They inherit the mask of signals, and so does what they start, such as a new process for one that was killed.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where workers say themselves that they were interrupted
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Cluster:
