@@ -12,6 +12,9 @@ with --sample, a range to draw from (64KiB:16MiB, :log unless :linear).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from perfsim.cli import DONE, INTERRUPTED, common, complain
 from perfsim.cli.sweep_options import (
@@ -22,6 +25,9 @@ from perfsim.cli.sweep_options import (
     single_output,
 )
 from perfsim.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from perfsim.sweeps.dataset import Compute
 
 MOST_SHOWN = 1_000_000  # rows that are printed rather than written
 
@@ -43,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with an interrupted sweep: what is finished beside FILE is checked and kept",
     )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="compute on many processes (local:4) or machines (tcp://scheduler:8786, Dask's); needs -o",
+    )
     common.add_output_options(parser)
 
 
@@ -51,6 +62,12 @@ def execute(arguments: argparse.Namespace) -> int:
     output = single_output(arguments)
     if arguments.resume and output is None:
         raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--resume")
+    if arguments.cluster is not None:
+        from perfsim.sweeps.cluster import check_cluster
+
+        if output is None:
+            raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--cluster")
+        check_cluster(arguments.cluster)
     columns = arguments.columns.split(",") if arguments.columns else None
     study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
     progress = Progress(study.count, arguments)
@@ -70,12 +87,31 @@ def execute(arguments: argparse.Namespace) -> int:
 
     check_room(study, output)
     try:
-        count = run_study(study, output, resume=arguments.resume, progress=progress)
+        with _computing(arguments) as compute:
+            count = run_study(
+                study, output, compute=compute, resume=arguments.resume, progress=progress
+            )
     except KeyboardInterrupt:
         progress.end()
-        complain(f"stopped: {output} has what is done; the same command with --resume goes on")
+        complain("stopped: what is done is kept; the same command with --resume goes on")
         return INTERRUPTED
     progress.end()
     if not arguments.quiet:
         complain(f"{output}: {count:,} rows")
     return DONE
+
+
+@contextmanager
+def _computing(arguments: argparse.Namespace) -> Iterator[Compute]:
+    """What computes the partitions: this process, or a cluster while it is open."""
+    if arguments.cluster is None:
+        from perfsim.sweeps.dataset import in_order
+
+        yield in_order
+        return
+    from perfsim.sweeps.cluster import open_cluster
+
+    with open_cluster(arguments.cluster) as cluster:
+        if not cluster.threads and not arguments.quiet:
+            complain(f"{arguments.cluster} has no workers yet: waiting for them")
+        yield cluster.compute
