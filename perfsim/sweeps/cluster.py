@@ -146,7 +146,9 @@ def _no_interrupts() -> Iterator[None]:
 
     They inherit the mask of signals, and so does what they start, such as a new process for one that was killed.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where workers say themselves that they were interrupted
+    if not hasattr(
+        signal, "pthread_sigmask"
+    ):  # Windows, where workers say themselves that they were interrupted
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
