@@ -58,6 +58,7 @@ HOMES = {
         "report.export",
     },
     "yaml": {"document"},
+    "distributed": {"sweeps.cluster"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain", "accuracy", "sweeps.sweep"},
     "pyarrow": {"report.sheet", "sweeps.writers"},
