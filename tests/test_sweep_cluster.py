@@ -39,8 +39,8 @@ if log and study.Study.partition.__name__ != "noted":  # Dask runs this twice
         with open(log, "a") as file:
             file.write(f"{number} {os.getpid()}\\n")
         hold = os.environ.get("HOLD", "").split()
-        if str(number) in hold[:1] and not (hold[1:] and Path(hold[1]).exists()):
-            time.sleep(3600)
+        while str(number) in hold[:1] and not Path(hold[1]).exists():
+            time.sleep(0.01)
         if os.environ.get("DEADLY") == str(number):
             os.kill(os.getpid(), signal.SIGKILL)
         return compute(self, number)
@@ -230,7 +230,12 @@ def test_an_interrupt_keeps_what_is_finished_and_it_goes_on_anywhere(
     output, log = tmp_path / "x.csv", tmp_path / "log"
     log.touch()
     process = everywhere.sweep(
-        output, "--cluster", "local:2", LOG=str(log), HOLD="7", TMPDIR=str(tmp_path)
+        output,
+        "--cluster",
+        "local:2",
+        LOG=str(log),
+        HOLD=f"7 {tmp_path / 'never'}",
+        TMPDIR=str(tmp_path),
     )
     held = until(lambda: dict(begun(log)).get(7))
     until(lambda: len(parts(output)) > 12)
@@ -276,7 +281,7 @@ def test_a_scheduler_that_goes_away_is_one_error(tmp_path, everywhere, undisturb
     scheduler, address = everywhere.scheduler()
     log, output = tmp_path / "log", tmp_path / "x.csv"
     log.touch()
-    everywhere.worker(address, LOG=str(log), HOLD="3")
+    everywhere.worker(address, LOG=str(log), HOLD=f"3 {tmp_path / 'never'}")
     process = everywhere.sweep(output, "--cluster", address)
     until(lambda: dict(begun(log)).get(3))
     until(lambda: len(parts(output)) == 3)
@@ -290,12 +295,26 @@ def test_a_scheduler_that_goes_away_is_one_error(tmp_path, everywhere, undisturb
     assert output.read_bytes() == undisturbed
 
 
-def test_the_first_error_of_a_partition_is_the_local_one(tmp_path, everywhere, two):
-    points = [each.replace("64KiB:16MiB", "1KiB:16MiB") for each in POINTS[:-2]]
+def test_of_errors_that_of_the_first_partition_is_told(tmp_path, everywhere):
+    """As without a cluster, also where a later one is there before it."""
+    points = (
+        *("sweep", "mobilenet_v1", "--hw", "1MB_1GBs_1TF", "--placement", "liveness", "--quiet"),
+        *("--vary", "sram=1B:16B:linear:16", "--vary", "ddr_bandwidth=1GB/s:9GB/s:linear:64"),
+        *("--vary", "batch=1,2,3"),
+    )
     here = everywhere.run(tmp_path / "here.csv", points=points)
-    there = everywhere.run(tmp_path / "there.csv", "--cluster", two, points=points)
     assert here[0] == 2
-    assert here == there
+    assert "mobilenet_v1, batch 1: " in here[1]
+    _, address = everywhere.scheduler()
+    log, go = tmp_path / "log", tmp_path / "go"
+    log.touch()
+    for _ in range(2):
+        everywhere.worker(address, LOG=str(log), HOLD=f"0 {go}")
+    process = everywhere.sweep(tmp_path / "there.csv", "--cluster", address, points=points)
+    until(lambda: {0, 1} <= dict(begun(log)).keys())
+    time.sleep(0.3)
+    go.touch()
+    assert (process.wait(WAIT_S), process.errors.read_text()) == here
 
 
 @pytest.fixture
