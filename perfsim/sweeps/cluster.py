@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ _CONNECT_S = 5.0  # how long a scheduler may take to answer
 _PER_THREAD = 2  # partitions under way for each thread of a worker: one computed, one waiting or on its way here
 _RECOUNT_S = 1.0  # between two looks at how many workers there are
 _MOST_PROCESSES = 1024
+_LOGGERS = ("distributed", "distributed.client", "tornado.application")  # Dask gives each of them a level
 _PROBED = 1 << 12  # points by which a worker shows that it computes the same numbers
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
 
@@ -80,7 +82,8 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     check_cluster(address)
     distributed = _distributed()
     # What Dask has to say of workers that come and go is no error of the sweep, and what is one is raised.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as opened:
         direct = address.startswith("local:")
         place: Any = address
@@ -151,6 +154,7 @@ def _no_interrupts() -> Iterator[None]:
     ):  # Windows, where workers say themselves that they were interrupted
         yield
         return
+    resource_tracker.ensure_running()  # starting it with the first process would clear that one's mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
