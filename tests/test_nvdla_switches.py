@@ -106,6 +106,9 @@ def test_packed_weights_are_what_numpy_pads(load, machine, kernel, channels):
     packed = {"array.packing": "stride", "array.packing_layers": "all"}
     found = steps(network, machine(**packed))["a"]
     assert found["ddr_read_bytes"] - found["map_read_bytes"] == weights.size
+    tall = load(net(layer.replace("stride: 2", "stride: [2, 1]"), f"[{channels}, 16, 16]"))
+    found = steps(tall, machine(**packed))["a"]
+    assert found["ddr_read_bytes"] - found["map_read_bytes"] == weights[..., :kernel].size
     narrow = steps(network, machine(**packed | {"array.packing_layers": "narrow"}))["a"]
     assert narrow["ddr_bytes"] == channels * 256 + 12 * channels * kernel**2 + 12 * 64
 
@@ -123,10 +126,14 @@ conv: {name: a, channels: 8, kernel: 3, bias: false}
 conv: {name: b, channels: 8, kernel: 3, groups: 2, bias: false}
 depthwise_conv: {name: c, kernel: 3, bias: false}
 conv: {name: d, channels: 8, kernel: 3, stride: 2, bias: false}
-conv: {name: e, channels: 8, kernel: 1, bias: false}"""
+conv: {name: e, channels: 8, kernel: 1, bias: false}
+conv: {name: f, channels: 8, kernel: 3, dilation: 2, bias: false}
+conv: {name: g, channels: 8, kernel: 3, stride: [2, 1], bias: false}
+conv: {name: h, channels: 8, kernel: 3, dilation: [1, 2], bias: false}
+conv: {name: i, channels: 8, kernel: [3, 1], bias: false}"""
     found = steps(load(net(layers)), machine(**{"array.winograd": {"gain": 2.25}}))
-    gains = {name: found[name]["array_cycles"] / found[name]["matrix_cycles"] for name in "abcde"}
-    assert gains == {"a": 2.25, "b": 2.25, "c": 1, "d": 1, "e": 1}
+    gains = {name: found[name]["array_cycles"] / found[name]["matrix_cycles"] for name in found}
+    assert gains == {"a": 2.25, "b": 2.25} | dict.fromkeys("cdefghi", 1)
 
 
 def test_images_share_a_fetch_of_weights_by_class(load, machine):

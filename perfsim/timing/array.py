@@ -51,12 +51,14 @@ def _grid_depth(shape: Shape) -> str:
         return _grid_steps(shape, "input_channels", f"{text} / array_input_channels")
 
     plain = f"taps * {channels('in_channels')}"
-    places = (_grid_steps(shape, "taps", f"tap_{axis} / stride") for axis in ("rows", "columns"))
+    places = (
+        _grid_steps(shape, "taps", f"tap_{axis} / fold_{axis}") for axis in ("rows", "columns")
+    )
     packed = {
         "none": plain,
         "kernel_row": f"tap_rows * {channels('in_channels * tap_columns')}",
         "kernel": channels("in_channels * taps"),
-        "stride": f"{channels('in_channels * stride * stride')} * {' * '.join(places)}",
+        "stride": f"{channels('in_channels * fold_rows * fold_columns')} * {' * '.join(places)}",
     }[shape.packing]
     if shape.packing == "none" or (shape.packing_layers or _USUAL[shape.packing]) == "all":
         return packed

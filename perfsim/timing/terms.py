@@ -178,7 +178,7 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
 # A kernel that is cut up by its stride is filled up to whole strides with zeros.
 _PACKED_WEIGHTS = Formula(
     "packed_weights",
-    "ceil(tap_rows / stride) * ceil(tap_columns / stride) * stride * stride / taps",
+    "ceil(tap_rows / fold_rows) * ceil(tap_columns / fold_columns) * fold_rows * fold_columns / taps",
     "bytes of packed weights for each of them",
 )
 
