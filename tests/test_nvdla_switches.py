@@ -322,3 +322,28 @@ def test_a_view_between_hands_on_too(load, machine):
     layers = f"{A}\nreshape: {{shape: [8, 8, 32]}}\nmax_pool: {{name: pool, kernel: 2}}"
     found = steps(load(net(layers)), machine(output_stage=STAGE), "streaming")
     assert (found["a"]["ddr_bytes"], found["pool"]["ddr_bytes"]) == (768 + 24 + 512, 0)
+
+
+ENERGY = {"mac": "1 pJ", "vector_op": "1 nJ", "sram_byte": "1 fJ", "ddr_byte": "1 fJ"}
+
+
+def test_what_takes_no_time_on_the_way_out_takes_energy(load, machine):
+    """2048 additions, and a maximum of 4 for each of 512 places: 3 operations."""
+    found = {
+        stage: steps(load(net(STAGED)), machine(energy=ENERGY, **stage_of))
+        for stage, stage_of in {"staged": {"output_stage": STAGE}, "apart": {}}.items()
+    }
+    spent = {stage: [each["vector_j"] for each in rows.values()] for stage, rows in found.items()}
+    assert spent["staged"] == pytest.approx([0, (2048 + 3 * 512) * 1e-9, 0, 0, 0])
+    assert spent["apart"] == pytest.approx([0, 0, 2048e-9, 3 * 512e-9, 0])
+    assert found["staged"]["b"]["vector_s"] == 0
+
+
+def test_multiplications_that_winograd_saves_take_no_energy(load, machine):
+    """F(2 x 2, 3 x 3) does 16 multiplications for 4 places of 9 taps."""
+    layers = """
+conv: {name: a, channels: 8, kernel: 3, bias: false}
+conv: {name: b, channels: 8, kernel: 3, stride: 2, bias: false}"""
+    found = steps(load(net(layers)), machine(energy=ENERGY, **{"array.winograd": {"gain": 2.25}}))
+    assert found["a"]["matrix_j"] == pytest.approx(256 / 4 * 16 * 3 * 8 * 1e-12)
+    assert found["b"]["matrix_j"] == pytest.approx(64 * 9 * 8 * 8 * 1e-12)

@@ -32,6 +32,7 @@ class Shape:
     matrix_speed: bool = False
     ddr: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
+    output_stage: bool = False
     apart: bool = False  # what moves is not what the placement says, so reads and writes are stated
     stream: str = ""
     stream_hidden: bool = True
@@ -91,6 +92,7 @@ def shape_of(machine: Machine) -> Shape:
             )
             if present
         ),
+        output_stage=bool(extras.output_stage),
         apart=bool(extras.output_stage) or extras.write_through,
         stream=f"max({', '.join(ways)})" if len(ways) > 1 else "".join(ways),
         stream_hidden=stream is None or stream.hidden,

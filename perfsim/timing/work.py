@@ -41,6 +41,7 @@ class LayerWork:
 
     Attributes:
         macs, vector_ops: as in `Layer`.
+        exit_ops: vector operations that are applied on its way out at no time (`output_stage`).
         counted: 1 for each layer that takes time, 0 for a view.
         begins: 1 for the first layer that takes time.
         kind: index into `CLASSES`; -1 for layers without multiply-accumulates.
@@ -64,6 +65,7 @@ class LayerWork:
 
     macs: Counts
     vector_ops: Counts
+    exit_ops: Counts
     counted: Counts
     begins: Counts
     kind: Counts
@@ -114,6 +116,7 @@ def layer_work(program: Program) -> LayerWork:
         row = {
             "macs": total(layer.macs),
             "vector_ops": total(layer.vector_ops),
+            "exit_ops": 0,
             "counted": float(not layer.is_view),
             "begins": float(not layer.is_view and not begun),
             "kind": -1,
