@@ -15,7 +15,7 @@ from perfsim.errors import InvalidValueError
 from perfsim.hardware.parts import DepthwiseUnit, Extras, Grid, RowStationary, Systolic, Winograd
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import total
-from perfsim.timing.systolic import systolic_cycles
+from perfsim.timing.systolic import FLOWS
 from perfsim.timing.work import CLASSES, layer_work
 
 CONVS = [  # input, layer, groups: what of it differs from (channels, height, width) of a plain convolution
@@ -162,7 +162,8 @@ def test_a_systolic_array_has_the_cycles_of_the_product(flow, load, write):
     ):
         made = network(load, shape, layer, op)
         found = cycles(made, write, Systolic(4, 8, flow))
-        assert found == systolic_cycles(*product, 4, 8, flow)
+        *sizes, groups = product
+        assert found == groups * FLOWS[flow](*sizes, 4, 8)
 
 
 def test_a_preloaded_array_by_hand(load, write):
