@@ -51,7 +51,7 @@ class Winograd:
     """Convolutions with fewer multiplications (Lavin and Gray, arXiv:1509.09308).
 
     Attributes:
-        kernel, stride: of the convolutions that run so, square ones, also grouped, not depthwise.
+        kernel, stride: of the convolutions that run so, square ones, also grouped, not depthwise or dilated.
         gain: multiply-accumulates of the direct convolution for each one that is done.
         weights: bytes of the transformed weights for each byte of the given ones.
     """
