@@ -16,7 +16,7 @@ from perfsim.accuracy import Accuracy, accuracy_of
 from perfsim.calibration_choice import candidates_of, fit_chosen, fit_named, named_parameters
 from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_rows import Rows
-from perfsim.confidence import Spread, spread_of
+from perfsim.confidence import Spread, batch_of, operand_bits, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
@@ -212,8 +212,13 @@ def _calibration(
     operators: set[str] = set()
     macs: list[int] = []
     layers: list[int] = []
+    bits: set[int] = set()
+    batches: set[int] = set()
     for row in rows:
-        layers_of, positions = programs[measured.runs[row]].layers, measured.positions[row]
+        program = programs[measured.runs[row]]
+        bits |= operand_bits(program, measured.positions[row])
+        batches |= {batch_of(program) or 1}
+        layers_of, positions = program.layers, measured.positions[row]
         parts = [layers_of[position] for position in positions]
         if not positions:
             parts = [each for each in layers_of if not each.is_view]
@@ -239,6 +244,8 @@ def _calibration(
         macs=(min(macs), max(macs)),
         layers=None if of_layers else (min(layers), max(layers)),
         of_layers=of_layers,
+        bits=tuple(sorted(bits)),
+        batches=tuple(sorted(batches)),
     )
 
 

@@ -313,6 +313,7 @@ def test_what_was_fitted_on_is_in_the_file(write, base, known):
     assert calibration.source == "12 rows of m.csv"
     assert calibration.fitted == ("ddr_efficiency",)
     assert len(calibration.log_errors) == 12
+    assert (calibration.bits, calibration.batches) == ((8,), (1,))
     assert calibration.networks[0] == "mobilenet_v1 width=0.25 resolution=96"
     assert {"conv", "depthwise_conv", "max_pool"} <= set(calibration.operators)
     assert calibration.macs == (min(row[1] for row in known), max(row[1] for row in known))

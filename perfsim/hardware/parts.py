@@ -208,6 +208,9 @@ class Calibration:
         networks: the networks that were measured.
         operators: which operators were in them.
         macs, layers: the smallest and the largest number of multiply-accumulates and of layers of a row.
+        of_layers: whether the rows are of single layers.
+        bits: the widths of what was multiplied in them; empty where the file does not say.
+        batches: how many images an inference had; empty where the file does not say.
     """
 
     source: str
@@ -218,6 +221,8 @@ class Calibration:
     macs: tuple[int, int] | None = None
     layers: tuple[int, int] | None = None
     of_layers: bool = False
+    bits: tuple[int, ...] = ()
+    batches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

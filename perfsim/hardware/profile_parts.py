@@ -141,6 +141,10 @@ class CalibrationProfile(BaseModel):
     macs: Range | None = Field(None, description="least and most of a row")
     layers: Range | None = Field(None, description="least and most of a row")
     of_layers: bool = Field(False, description="whether the rows are of single layers")
+    bits: list[Annotated[int, Field(ge=1, le=1024)]] = Field(
+        [], description="the widths of the inputs and weights that were multiplied"
+    )
+    batches: list[Annotated[int, Field(ge=1)]] = Field([], description="images of an inference")
 
     def part(self) -> Calibration:
         """The calibration."""
@@ -153,6 +157,8 @@ class CalibrationProfile(BaseModel):
             (self.macs[0], self.macs[1]) if self.macs else None,
             (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
+            tuple(self.bits),
+            tuple(self.batches),
         )
 
 
