@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_rows import Rows
 from perfsim.confidence import Spread, batch_of, operand_bits, spread_of
 from perfsim.document import read_document, read_text
+from perfsim.errors import InvalidValueError
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
 from perfsim.hardware.profile import read_machine, stated_numbers
@@ -174,6 +176,7 @@ def calibrate(
     written = {key: field_of(key).written(value, DIGITS) for key, value in values.items()}
     before = {key: field_of(key).written(stated[key]) for key in values if key in stated}
     log_errors = (-solution.left_out).tolist()
+    _check_errors(measured, to_fit, log_errors)
     calibration = _calibration(measured, fitted_rows, list(written), log_errors)
     fitted_machine = with_values(
         machine, stated, {key: field_of(key).read(value) for key, value in written.items()}
@@ -202,6 +205,18 @@ def _rows_to_fit(measured: Measured) -> list[int]:
     """The rows of layers, or all where there are none."""
     layers = [row for row, positions in enumerate(measured.positions) if positions]
     return layers or list(range(len(measured.positions)))
+
+
+def _check_errors(measured: Measured, rows: Sequence[int], log_errors: Sequence[float]) -> None:
+    """Raise InvalidValueError for a row that is off by more than a calibration may be."""
+    for row, error in zip(rows, log_errors, strict=True):
+        if abs(error) > Calibration.LARGEST_LOG_ERROR:
+            measurement = measured.measurements[row]
+            raise InvalidValueError(
+                "no machine is so far from its prediction",
+                found=f"{measurement.measured_ms:.4g} ms, predicted {measurement.measured_ms / math.exp(error):.4g} ms",
+                expected="a time in milliseconds",
+            ).at(file=measurement.file, line=measurement.line, where="measured_ms")
 
 
 def _calibration(

@@ -428,6 +428,7 @@ def test_wrong_requests(perfsim_cli, write, base, known, words, said, nearest, t
         ("resnet50,,int8,1,0", "m.csv:5: measured_ms: found '0'"),
         ("resnet50,,int8,1,-3", "m.csv:5: measured_ms: found '-3'"),
         ("resnet50,,int8,1,fast", "m.csv:5: measured_ms: found 'fast'"),
+        ("resnet50,,int8,1,1e12", "m.csv:5: measured_ms: no machine is so far"),
         ("mobilenet_v1,width=0.25 resolution=96,int8,1,7", "stands at line 2 too"),
         ("resnet50,depth=3,int8,1,7", "m.csv:5: set"),
     ],

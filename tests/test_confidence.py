@@ -253,6 +253,34 @@ def test_weights_near_what_is_left_for_them(write, sram, near):
     assert len(notes) == near, notes
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (str(ERRORS), "[1, -900, 900]", "calibration.log_errors"),
+        (str(ERRORS), "[1, 10.1, 0]", "calibration.log_errors"),
+        (str(ERRORS), "[0.1, .nan, 0]", "calibration.log_errors"),
+        ("[100000, 2000000]", "[2000000, 100000]", "calibration.macs"),
+        ("[9, 9]", "[9, 8]", "calibration.layers"),
+        ("[ddr_bandwidth]", "[layer_cost, ddr_bandwith]", "did you mean 'ddr_bandwidth'"),
+        ("  networks", "  bits: [0]\n  networks", "calibration.bits"),
+        ("  networks", "  batches: [0]\n  networks", "calibration.batches"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_one_error(perfsim_cli, write, right, wrong, said):
+    assert CALIBRATED.count(right) == 1
+    net, hw = write("tiny.yaml", TINY), write("cal.yaml", CALIBRATED.replace(right, wrong))
+    run = perfsim_cli("run", net, "--hw", hw)
+    assert run.status == 2
+    assert said in run.err.replace("\n  ", " ")
+    assert run.err.count("error:") == 1
+
+
+def test_the_largest_errors_still_have_an_interval(perfsim_cli, write):
+    net = write("tiny.yaml", TINY)
+    hw = write("cal.yaml", CALIBRATED.replace(str(ERRORS), "[-10, 10, 10]"))
+    assert perfsim_cli("run", net, "--hw", hw).status == 0
+
+
 HEAD = "network,set,precision,batch,measured_ms,layer\n"
 
 

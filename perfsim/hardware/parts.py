@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,6 +212,9 @@ class Calibration:
         bits: the widths of what was multiplied in them; empty where the file does not say.
         batches: how many images an inference had; empty where the file does not say.
     """
+
+    # A factor of 22 000 each way: no error of a prediction, and still a number when it is turned back into a factor.
+    LARGEST_LOG_ERROR: ClassVar[float] = 10.0
 
     source: str
     fitted: tuple[str, ...]
