@@ -61,7 +61,7 @@ def test_a_plan_is_the_same_in_its_whole_range(name, policy, doubled):
             assert {place: each.tile for place, each in again.tilings.items()} == {
                 place: each.tile for place, each in placed.tilings.items()
             }
-            early = prefetch_bytes(program, placed, np.array([other, size]))
+            early = prefetch_bytes(program, placed, sram_bytes=np.array([other, size]))
             assert np.array_equal(early[:, 0], prefetch_bytes(program, again))
     assert tried > 4
 
@@ -121,7 +121,7 @@ def test_every_single_memory_has_the_plan_that_is_found_for_it(file, text, polic
         assert np.array_equal(used, own.sram_used_bytes)
         for key in ("internal", "ddr_read_bytes", "ddr_write_bytes", "kept_bytes", "pinned"):
             assert np.array_equal(getattr(plan.placement, key), getattr(own, key)), (size, key)
-        early = prefetch_bytes(program, plan.placement, np.array([size]))[:, 0]
+        early = prefetch_bytes(program, plan.placement, sram_bytes=np.array([size]))[:, 0]
         assert np.array_equal(early, prefetch_bytes(program, own))
     assert len(breakpoints.least) > 3
     assert any(each.capacities.fills.any() for each in placed.values()) == (
