@@ -22,10 +22,11 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
-from perfsim.confidence import Spread, changes, spread_of
+from perfsim.confidence import Spread, changes, other_bits, spread_of
 from perfsim.errors import InputError
 from perfsim.measured import Files, at_row, read_measured
 from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, WITH, Measurement
+from perfsim.program import lower
 from perfsim.simulation import policies_of, simulate
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Validation:
         predicted_ms: the predicted times [ms]: those of every inference after the first, as in `Totals.steady_s`.
         accuracy: what sums up the errors.
         warnings: what was doubtful about the networks.
+        other_bits: for each row whether it has widths that the machine's calibration was not measured with.
     """
 
     file: str
@@ -121,6 +123,7 @@ class Validation:
     predicted_ms: Sequence[float]
     accuracy: Accuracy
     warnings: Sequence[str]
+    other_bits: Sequence[bool]
 
     @cached_property
     def errors(self) -> list[float]:
@@ -145,15 +148,15 @@ class Validation:
     def within_interval(self) -> list[bool | None]:
         """Whether each measured time lies in the interval of its prediction; None where there is no interval.
 
-        A calibration on whole networks says nothing of single layers.
+        A calibration on whole networks says nothing of single layers, and none of widths that were not measured.
         """
         spread = self.spread
         return [
             None
-            if spread is None or (name is not None and not spread.of_layers)
+            if spread is None or others or (name is not None and not spread.of_layers)
             else spread.low * predicted <= row.measured_ms <= spread.high * predicted
-            for row, name, predicted in zip(
-                self.measurements, self.names, self.predicted_ms, strict=True
+            for row, name, predicted, others in zip(
+                self.measurements, self.names, self.predicted_ms, self.other_bits, strict=True
             )
         ]
 
@@ -237,7 +240,13 @@ def validate(
         predicted_ms.append(seconds * 1000)
     measured_ms = [row.measured_ms for row in measurements]
     accuracy = accuracy_of(predicted_ms, measured_ms)
+    calibration = machine.extras.calibration
+    others = [
+        calibration is not None
+        and other_bits(calibration, lower(measured.networks[run]), positions)
+        for run, positions in zip(measured.runs, measured.positions, strict=True)
+    ]
     return Validation(
         *(measured.file, machine, places, times, measurements, measured.names),
-        *(predicted_ms, accuracy, measured.warnings),
+        *(predicted_ms, accuracy, measured.warnings, others),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -16,8 +17,9 @@ from perfsim.accuracy import Accuracy, accuracy_of
 from perfsim.calibration_choice import candidates_of, fit_chosen, fit_named, named_parameters
 from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_rows import Rows
-from perfsim.confidence import Spread, spread_of
+from perfsim.confidence import Spread, batch_of, operand_bits, spread_of
 from perfsim.document import read_document, read_text
+from perfsim.errors import InvalidValueError
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
 from perfsim.hardware.profile import read_machine, stated_numbers
@@ -174,6 +176,7 @@ def calibrate(
     written = {key: field_of(key).written(value, DIGITS) for key, value in values.items()}
     before = {key: field_of(key).written(stated[key]) for key in values if key in stated}
     log_errors = (-solution.left_out).tolist()
+    _check_errors(measured, to_fit, log_errors)
     calibration = _calibration(measured, fitted_rows, list(written), log_errors)
     fitted_machine = with_values(
         machine, stated, {key: field_of(key).read(value) for key, value in written.items()}
@@ -204,6 +207,18 @@ def _rows_to_fit(measured: Measured) -> list[int]:
     return layers or list(range(len(measured.positions)))
 
 
+def _check_errors(measured: Measured, rows: Sequence[int], log_errors: Sequence[float]) -> None:
+    """Raise InvalidValueError for a row that is off by more than a calibration may be."""
+    for row, error in zip(rows, log_errors, strict=True):
+        if abs(error) > Calibration.LARGEST_LOG_ERROR:
+            measurement = measured.measurements[row]
+            raise InvalidValueError(
+                "no machine is so far from its prediction",
+                found=f"{measurement.measured_ms:.4g} ms, predicted {measurement.measured_ms / math.exp(error):.4g} ms",
+                expected="a time in milliseconds",
+            ).at(file=measurement.file, line=measurement.line, where="measured_ms")
+
+
 def _calibration(
     measured: Measured, rows: Sequence[int], fitted: Sequence[str], log_errors: Sequence[float]
 ) -> Calibration:
@@ -212,8 +227,13 @@ def _calibration(
     operators: set[str] = set()
     macs: list[int] = []
     layers: list[int] = []
+    bits: set[int] = set()
+    batches: set[int] = set()
     for row in rows:
-        layers_of, positions = programs[measured.runs[row]].layers, measured.positions[row]
+        program = programs[measured.runs[row]]
+        bits |= operand_bits(program, measured.positions[row])
+        batches |= {batch_of(program) or 1}
+        layers_of, positions = program.layers, measured.positions[row]
         parts = [layers_of[position] for position in positions]
         if not positions:
             parts = [each for each in layers_of if not each.is_view]
@@ -239,6 +259,8 @@ def _calibration(
         macs=(min(macs), max(macs)),
         layers=None if of_layers else (min(layers), max(layers)),
         of_layers=of_layers,
+        bits=tuple(sorted(bits)),
+        batches=tuple(sorted(batches)),
     )
 
 

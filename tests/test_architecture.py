@@ -25,6 +25,7 @@ LEVELS = (
     ("schedule_pipelined",),
     ("schedule",),
     ("confidence",),
+    ("cliffs",),
     ("result", "traffic", "measured"),
     ("report.notebook",),  # how a result shows itself
     ("report.page_blocks", "report.text"),

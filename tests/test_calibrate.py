@@ -313,6 +313,7 @@ def test_what_was_fitted_on_is_in_the_file(write, base, known):
     assert calibration.source == "12 rows of m.csv"
     assert calibration.fitted == ("ddr_efficiency",)
     assert len(calibration.log_errors) == 12
+    assert (calibration.bits, calibration.batches) == ((8,), (1,))
     assert calibration.networks[0] == "mobilenet_v1 width=0.25 resolution=96"
     assert {"conv", "depthwise_conv", "max_pool"} <= set(calibration.operators)
     assert calibration.macs == (min(row[1] for row in known), max(row[1] for row in known))
@@ -427,6 +428,7 @@ def test_wrong_requests(perfsim_cli, write, base, known, words, said, nearest, t
         ("resnet50,,int8,1,0", "m.csv:5: measured_ms: found '0'"),
         ("resnet50,,int8,1,-3", "m.csv:5: measured_ms: found '-3'"),
         ("resnet50,,int8,1,fast", "m.csv:5: measured_ms: found 'fast'"),
+        ("resnet50,,int8,1,1e12", "m.csv:5: measured_ms: no machine is so far"),
         ("mobilenet_v1,width=0.25 resolution=96,int8,1,7", "stands at line 2 too"),
         ("resnet50,depth=3,int8,1,7", "m.csv:5: set"),
     ],

@@ -282,12 +282,11 @@ def test_the_rows_of_nvdla_are_the_sums_of_its_workbook(machine, column):
 
 @pytest.mark.parametrize("machine", ["nvdla_2048", "nvdla_2048_sram"])
 def test_what_the_document_says_of_nvdla_is_what_comes_out(machine):
+    """Row by row; what sums them up is in the table of all machines (test_validation_reports.py)."""
     text = (ROOT / "docs/validation.md").read_text()
-    validation = validate(MEASURED / f"{machine}.csv", load_hardware(machine))
-    accuracy = validation.accuracy
-    shares = [*validation.errors, accuracy.mape, accuracy.bias]
-    cells = " | ".join(f"{100 * share:.0f}%" for share in shares)
-    assert f"| `{machine}` | {cells} | {accuracy.rank_correlation:.2f} |" in text
+    errors = validate(MEASURED / f"{machine}.csv", load_hardware(machine)).errors
+    cells = " | ".join(f"{100 * share:.0f}%" for share in errors)
+    assert f"| `{machine}` | {cells} |\n" in text
 
 
 # The command
