@@ -117,6 +117,10 @@ class ClusterError(PerfsimError):
     """Other machines cannot be reached, or cannot do their work."""
 
 
+class WorkerError(PerfsimError):
+    """A process of this machine that did a part of the work was ended from outside."""
+
+
 def unknown_name(
     kind: str, name: str, known: Iterable[str], *, also: Mapping[str, str] | None = None
 ) -> UnknownNameError:

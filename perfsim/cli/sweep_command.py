@@ -23,12 +23,15 @@ from perfsim.cli.sweep_options import (
     add_sweep_policies,
     read_study,
     single_output,
+    whole,
 )
 from perfsim.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from perfsim.sweeps.dataset import Compute
+    from perfsim.sweeps.study import Study
 
+MOST_JOBS = 1024
 MOST_SHOWN = 1_000_000  # rows that are printed rather than written
 
 
@@ -54,6 +57,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="compute on many processes (local:4) or machines (tcp://scheduler:8786, Dask's); needs -o",
     )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        help="compute on so many processes, for -o (default: as many as there are processors where there are many "
+        "networks or scales, else 1)",
+    )
     common.add_output_options(parser)
 
 
@@ -68,6 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if output is None:
             raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--cluster")
         check_cluster(arguments.cluster)
+    jobs = _jobs(arguments, output)
     columns = arguments.columns.split(",") if arguments.columns else None
     study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
     progress = Progress(study.count, arguments)
@@ -87,7 +97,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     check_room(study, output)
     try:
-        with _computing(arguments) as compute:
+        with _computing(study, arguments, jobs) as compute:
             count = run_study(
                 study, output, compute=compute, resume=arguments.resume, progress=progress
             )
@@ -101,13 +111,31 @@ def execute(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _jobs(arguments: argparse.Namespace, output: str | None) -> int | None:
+    """The value of --jobs."""
+    jobs = whole(arguments.jobs, "--jobs")
+    if jobs is None:
+        return None
+    if not 1 <= jobs <= MOST_JOBS:
+        raise InvalidValueError("", found=arguments.jobs, expected=f"from 1 to {MOST_JOBS}").at(
+            file="--jobs"
+        )
+    if output is None or arguments.cluster is not None:
+        found = "no output" if output is None else "--cluster beside it"
+        expected = "-o FILE" if output is None else "one of them"
+        raise InvalidValueError("", found=found, expected=expected).at(file="--jobs")
+    return jobs
+
+
 @contextmanager
-def _computing(arguments: argparse.Namespace) -> Iterator[Compute]:
-    """What computes the partitions: this process, or a cluster while it is open."""
+def _computing(study: Study, arguments: argparse.Namespace, jobs: int | None) -> Iterator[Compute]:
+    """What computes the partitions: this process, others here, or a cluster while it is open."""
     if arguments.cluster is None:
         from perfsim.sweeps.dataset import in_order
+        from perfsim.sweeps.pool import default_jobs, pool_of
 
-        yield in_order
+        jobs = jobs or default_jobs(study)
+        yield pool_of(jobs) if jobs > 1 else in_order
         return
     from perfsim.sweeps.cluster import open_cluster
 

@@ -17,7 +17,6 @@ import hashlib
 import logging
 import pickle
 import re
-import signal
 import tempfile
 import time
 import uuid
@@ -25,7 +24,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
-from multiprocessing import resource_tracker
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +31,7 @@ import numpy as np
 
 from perfsim import __version__
 from perfsim.errors import ClusterError, InvalidValueError, MissingExtraError, PerfsimError
+from perfsim.sweeps.interrupts import no_interrupts
 
 if TYPE_CHECKING:
     from perfsim.sweeps.evaluation import Columns
@@ -43,7 +42,11 @@ _CONNECT_S = 5.0  # how long a scheduler may take to answer
 _PER_THREAD = 2  # partitions under way for each thread of a worker: one computed, one waiting or on its way here
 _RECOUNT_S = 1.0  # between two looks at how many workers there are
 _MOST_PROCESSES = 1024
-_LOGGERS = ("distributed", "distributed.client", "tornado.application")  # Dask gives each of them a level
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "tornado.application",
+)  # Dask gives each of them a level
 _PROBED = 1 << 12  # points by which a worker shows that it computes the same numbers
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
 
@@ -127,7 +130,7 @@ def _reason(error: BaseException) -> str:
 @contextlib.contextmanager
 def _local_cluster(processes: int) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder:
-        with _no_interrupts():
+        with no_interrupts():
             cluster = _distributed().LocalCluster(
                 n_workers=processes,
                 threads_per_worker=1,
@@ -141,25 +144,6 @@ def _local_cluster(processes: int) -> Iterator[Any]:
             )
         with cluster:
             yield cluster
-
-
-@contextlib.contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Threads and processes that are started do not see Ctrl-C, which is this thread's to answer.
-
-    They inherit the mask of signals, and so does what they start, such as a new process for one that was killed.
-    """
-    if not hasattr(
-        signal, "pthread_sigmask"
-    ):  # Windows, where workers say themselves that they were interrupted
-        yield
-        return
-    resource_tracker.ensure_running()  # starting it with the first process would clear that one's mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Cluster:
