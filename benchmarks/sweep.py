@@ -26,11 +26,12 @@ from unittest import mock
 
 import numpy as np
 
-from perfsim import load_hardware, load_network, lower, simulate, sweep
+from perfsim import bundled_networks, load_hardware, load_network, lower, simulate, sweep
 from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
-from perfsim.sweeps.dataset import run_study
+from perfsim.sweeps.dataset import in_order, run_study
 from perfsim.sweeps.front import front_of
+from perfsim.sweeps.pool import pool_of
 from perfsim.sweeps.request import make_study
 
 VELA_S = 0.38  # processor time of ethos-u-vela for one more configuration of a MobileNet, as issued
@@ -68,6 +69,7 @@ def main() -> None:
     layers(machine)
     one_more(network, machine)
     parquet(machine)
+    networks()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:  # for its memory
         alone.submit(pareto, int(chosen.pareto)).result()
 
@@ -206,6 +208,28 @@ def parquet(machine: Machine) -> None:
         f"10,000,000 points to Parquet ({size / 1e6:,.0f} MB): {took_s:.1f} s; pyarrow alone {alone_s:.1f} s, "
         f"of whose speed that is {alone_s / took_s:.2f}"
     )
+
+
+def networks() -> None:
+    """All bundled networks at four batch sizes on 1,000 machines, by one process and by two, their start included."""
+    study = make_study(
+        bundled_networks(),
+        lambda model, scales: load_network(model, **scales),
+        load_hardware("4MB_4GBs_4TF"),
+        [
+            "batch=1,2,3,4",
+            "sram=1MB:16MB:log:10",
+            "ddr_bandwidth=1GB/s:9GB/s:linear:100",
+        ],
+    )
+    study.fingerprint()  # lowers them, which is not shared out
+    for jobs in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            compute = pool_of(jobs) if jobs > 1 else in_order
+            run_study(replace(study), str(Path(folder) / "sweep.parquet"), compute=compute)
+            took_s = time.perf_counter() - begin
+        print(f"{len(study.variants)} networks on 1,000 machines, {jobs} at once: {took_s:.1f} s")
 
 
 def pareto(count: int) -> None:
