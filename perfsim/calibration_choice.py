@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit, fit_identified
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
 MOST_CHOSEN = 4
 ROWS_PER_CHOSEN = 3  # what is chosen by its success needs more rows than what is asked for
+_BELIEVED = 10.0
 _RANGE = 1000.0  # a fitted number stays within this factor of where the search begins
 
 # What is tried unless numbers are named, those that matter most on real machines first; those of parts only where
 # the base has the part, since to have it is a claim about the machine and not a number.
 CANDIDATES = (
     "ddr_efficiency",
+    "ddr_bandwidth",
     "stream.bandwidth",
     "stream.read_bandwidth",
     "stream.write_bandwidth",
@@ -90,11 +93,17 @@ def candidates_of(document: Document, path: Path, stated: Mapping[str, float]) -
     for key in CANDIDATES:
         if key.startswith(_ONLY_STATED) and key not in stated:
             continue
+        if key == "ddr_bandwidth" and "ddr_efficiency" in stated:
+            continue  # the share of it does the same
         try:
             _check(path, stated, [key])
         except InputError:
             continue  # it contradicts what the base says
-        candidates.append(_parameter(document, stated, key))
+        found = _parameter(document, stated, key)
+        # Costs and bandwidths that the base leaves out may be anything.
+        if key in stated or field_of(key).dimension is None:
+            found = replace(found, within=_BELIEVED)
+        candidates.append(found)
     return candidates
 
 

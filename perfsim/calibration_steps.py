@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ MOST_FOLDS = 30
 OUTLIER = 3.0  # standardised residuals
 ROWS_PER_OUTLIER = 10  # where more rows do not fit, it is the machine's form that does not
 FEWEST_WITH_OUTLIER = 5
+LARGEST_LEVERAGE = 0.5
 LEAST_GAIN = 0.1  # one of a dozen candidates lowers the error by a few percent by chance
 
 
@@ -107,26 +109,55 @@ def stepwise(
     """The fit of those candidates, at most so many, that lower the leave-one-out error, found one after the other.
 
     Each must lower it by `LEAST_GAIN` of itself; one that is no longer needed when others are there is left out again.
+    A number that would have to be far from what it is thought to be (`Parameter.within`) is not what is wrong.
     """
     chosen: list[Parameter] = []
     best = fit(residuals, chosen, kept)
+    least = typical_error(residuals, chosen, best, kept)
     while len(chosen) < most:
         tried = []
         for each in candidates:
             if each not in chosen:
-                found = fit(residuals, [*chosen, each], kept, near=best.values)
-                if max(found.relative_errors.values()) <= LARGEST_ERROR:
-                    tried.append((found.left_out_size, [*chosen, each], found))
+                names = [*chosen, each]
+                found = fit(residuals, names, kept, near=best.values)
+                determined = max(found.relative_errors.values()) <= LARGEST_ERROR
+                if determined and _is_believed(found, names):
+                    tried.append((typical_error(residuals, names, found, kept), names, found))
         if not tried:
             return best
         size, names, found = min(tried, key=lambda entry: entry[0])
-        if size > best.left_out_size * (1 - LEAST_GAIN) or best.left_out_size - size < 1e-4:
+        if size > least * (1 - LEAST_GAIN) or least - size < 1e-4:
             return best
-        chosen, best = names, found
+        chosen, best, least = names, found, size
         for each in names[:-1]:
             fewer = [other for other in chosen if other is not each]
             near = {key: value for key, value in best.values.items() if key != each.key}
             without = fit(residuals, fewer, kept, near=near)
-            if without.left_out_size <= best.left_out_size:
-                chosen, best = fewer, without
+            size = typical_error(residuals, fewer, without, kept)
+            if size <= least and _is_believed(without, fewer):
+                chosen, best, least = fewer, without, size
     return best
+
+
+def typical_error(
+    residuals: Residuals, parameters: Sequence[Parameter], found: Fit, kept: Kept = slice(None)
+) -> float:
+    """The mean size of the residuals of rows left out of a fit, each counted as at most `OUTLIER` times their median.
+
+    To first order, residual / (1 - leverage), for rows of which the others say most; where a row decides its own
+    prediction, the fit is repeated without it. Infinite where a number hangs on one row: what explains a row alone says
+    nothing of others, and may be all that is wrong with the row. `found` is the fit of `parameters` to the kept rows.
+    """
+    leverage = found.leverage
+    sizes = abs(found.residuals) / np.maximum(1 - leverage, 1 - LARGEST_LEVERAGE)
+    rows = np.arange(len(residuals({})))[kept]
+    for place in np.flatnonzero(leverage > LARGEST_LEVERAGE).tolist():
+        without = fit(residuals, parameters, np.delete(rows, place))
+        if max(without.relative_errors.values()) > LARGEST_ERROR:
+            return math.inf
+        sizes[place] = abs(residuals(without.values)[rows[place]])
+    return float(np.minimum(sizes, OUTLIER * np.median(sizes)).mean())
+
+
+def _is_believed(found: Fit, parameters: Sequence[Parameter]) -> bool:
+    return all(each.is_believed(found.values[each.key]) for each in parameters)

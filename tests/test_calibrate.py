@@ -14,10 +14,13 @@ import yaml
 from conftest import MACHINE, PUBLISHED, ROOT, TINY
 
 from perfsim import Machine, calibrate, load_hardware, load_network, simulate, validate
+from perfsim.calibration_choice import candidates_of
 from perfsim.calibration_fit import Parameter, fit
 from perfsim.calibration_rows import Rows
-from perfsim.calibration_steps import left_out, left_out_chosen
+from perfsim.calibration_steps import left_out, left_out_chosen, stepwise, typical_error
 from perfsim.confidence import spread_of
+from perfsim.document import read_document
+from perfsim.hardware.profile import stated_numbers
 from perfsim.measured import read_measured
 
 # Nothing overlaps: the time is a sum of bytes, multiply-accumulates, layers and inferences, each at its price.
@@ -518,3 +521,88 @@ def test_a_choice_does_not_see_the_row_that_it_predicts():
 
     found = left_out_chosen(residuals, [Parameter("own", 1.0, 0.01, 100.0)], 1)
     assert found == pytest.approx(base)
+
+
+ROWS = np.array([0.3, 0.28, 0.31, 0.33, 0.29, 0.3, 0.27, 0.31, 0.32, 0.29])
+
+
+def test_a_row_that_does_not_fit_does_not_decide_what_is_chosen():
+    """All rows are 30 % slow, which a number for all mends; a second one would mend the last row, eight times off."""
+    far = np.array([0.0] * 9 + [2.0])
+
+    def residuals(values):
+        common, own = (math.log(values.get(key, 1.0)) for key in ("common", "own"))
+        return ROWS + far + common + (far > 0) * own
+
+    candidates = [Parameter(key, 1.0, 1e-3, 1e3) for key in ("own", "common")]
+    found = stepwise(residuals, candidates, 2)
+    assert list(found.values) == ["common"]
+    assert found.values["common"] == pytest.approx(math.exp(-0.3), rel=0.02)
+
+
+def test_the_typical_error_is_of_rows_left_out():
+    """One number for all: r n / (n - 1) to first order. None that a row has alone."""
+
+    def common(values):
+        return ROWS + math.log(values.get("common", 1.0))
+
+    own = abs(ROWS - ROWS.mean()) * 10 / 9
+    parameters = [Parameter("common", 1.0, 1e-3, 1e3)]
+    limited = np.minimum(own, 3 * np.median(own)).mean()
+    # The loss is not quite quadratic at a tenth of its scale: the rows have nearly equal weights.
+    assert typical_error(common, parameters, fit(common, parameters)) == pytest.approx(
+        limited, rel=0.01
+    )
+
+    def alone(values):
+        return ROWS + np.eye(10)[9] * math.log(values.get("own", 1.0))
+
+    parameters = [Parameter("own", 1.0, 1e-3, 1e3)]
+    found = fit(alone, parameters)
+    assert abs(found.residuals[9]) < 1e-6
+    assert typical_error(alone, parameters, found) == math.inf
+
+
+def test_a_number_that_would_have_to_be_absurd_is_not_chosen():
+    def residuals(values):
+        return ROWS + 4 + math.log(values.get("rate", 1.0))
+
+    assert not stepwise(residuals, [Parameter("rate", 1.0, 1e-3, 1e3, within=10.0)], 1).values
+    free = stepwise(residuals, [Parameter("rate", 1.0, 1e-3, 1e3)], 1)
+    assert free.values["rate"] == pytest.approx(math.exp(-4.3), rel=0.02)
+
+
+def test_the_choice_on_a_board_with_a_bad_row(write):
+    """The data sheet's numbers and all 16 rows: the internal memory is what is slow, and squeezenet1_0 does not fit."""
+    bundled = yaml.safe_load((ROOT / "hardware_profiles" / "stm32n6.yaml").read_text())
+    del bundled["calibration"], bundled["compression"]
+    bundled |= {"weight_memory": {"bandwidth": "333 MB/s"}, "stream": {"bandwidth": "6.4 GB/s"}}
+    file = PUBLISHED / "measured" / "stm32n6.csv"
+    result = calibrate(file, write("sheet.yaml", yaml.safe_dump(bundled)))
+    assert set(values_of(result)) == {"stream.bandwidth"}
+    assert [result.measured.measurements[row].network for row in result.outliers] == [
+        "squeezenet1_0"
+    ]
+    fitted = [
+        abs(result.after_s[row] / (result.measured.measurements[row].measured_ms / 1000) - 1)
+        for row in result.fitted_rows
+    ]
+    assert sum(fitted) / 15 < 0.07
+
+
+@pytest.mark.parametrize(
+    ("line", "candidates"),
+    [
+        ("ddr_efficiency: 0.9", {"ddr_efficiency"}),
+        ("", {"ddr_efficiency", "ddr_bandwidth"}),
+    ],
+)
+def test_the_bandwidth_is_a_candidate_where_no_share_of_it_is_stated(write, line, candidates):
+    text = BASE.replace("ddr_efficiency: 0.9  # of a data sheet", line)
+    path = Path(write("b.yaml", text))
+    document = read_document(path)
+    found = candidates_of(document, path, stated_numbers(document))
+    assert {each.key for each in found if each.key.startswith("ddr_")} == candidates
+    factors = {each.key: each.within for each in found}
+    assert factors["vector"] == factors["efficiency.conv"] == 10
+    assert factors["layer_cost"] == factors["stream.bandwidth"] == math.inf
