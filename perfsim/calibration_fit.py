@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from perfsim.confidence import LEAST_NOISE
+
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Residuals: TypeAlias = Callable[[Mapping[str, float]], Floats]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -26,7 +28,6 @@ Kept: TypeAlias = Flags | np.ndarray[Any, np.dtype[np.int64]] | slice
 
 LOSS_SCALE = 0.1
 LARGEST_ERROR = 0.5
-LEAST_NOISE = 0.01
 _STEP = (
     1e-3  # of a logarithm, for derivatives; wide enough to look across the kinks of rounded counts
 )

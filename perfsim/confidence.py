@@ -7,7 +7,8 @@ a normal distribution. The next error lies, with probability `LEVEL`, within
 
 (the prediction interval of a normal sample, Hahn and Meeker, Statistical Intervals, 1991, section 4.7). The mean
 stays in: a calibration that predicts too fast on what it has not seen will do so again. Errors beyond four robust
-standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so.
+standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so. s
+is at least `LEAST_NOISE`: rows that happen to be met exactly do not make a prediction exact.
 
 A calibration on layers gives errors of layers. The relative error of a total is a mean of theirs, weighted by time,
 whose spread is at most theirs however they are correlated (Minkowski); so the same interval, too wide rather than too
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.9
 FEWEST_ROWS = 3
+LEAST_NOISE = 0.01  # of the logarithm of a measured time: no machine repeats itself better
 _OUTLIER = 4.0  # robust standard deviations
 _ROWS_PER_OUTLIER = 10
 _FAR = 2.0  # by what factor a size may lie outside of what was measured
@@ -138,10 +140,11 @@ def spread_of(calibration: Calibration) -> Spread | None:
     middle = median(errors)
     robust = 1.4826 * median(abs(error - middle) for error in errors)
     far = sorted(errors, key=lambda error: -abs(error - middle))[: rows // _ROWS_PER_OUTLIER]
-    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust]
+    # Where half of the rows have the same error, the others are not far from them by any measure.
+    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust > 0]
     for error in outliers:
         errors.remove(error)
-    half = student_quantile(LEVEL, len(errors) - 1) * stdev(errors)
+    half = student_quantile(LEVEL, len(errors) - 1) * max(stdev(errors), LEAST_NOISE)
     half *= math.sqrt(1 + 1 / len(errors))
     mean = fmean(errors)
     return Spread(
