@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit, fit_identified
+from perfsim.calibration_fit import Fit, Flags, Parameter, Residuals, fit, fit_identified
 from perfsim.calibration_steps import (
+    Groups,
     Solution,
+    Unseen,
     left_out,
     left_out_chosen,
     stepwise,
@@ -107,32 +109,39 @@ def candidates_of(document: Document, path: Path, stated: Mapping[str, float]) -
     return candidates
 
 
-def fit_named(residuals: Residuals, parameters: Sequence[Parameter]) -> Solution:
-    """The fit of the numbers that were named."""
+def fit_named(
+    residuals: Residuals, parameters: Sequence[Parameter], groups: Groups | None = None
+) -> Solution:
+    """The fit of the numbers that were named; rows of one of the `groups` are predicted without all of it."""
 
-    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+    def again(some: Residuals, kept: Flags) -> tuple[Fit, Mapping[str, float], Unseen]:
         found, frozen = fit_identified(some, parameters)
-        return found, frozen, left_out(some, parameters)
+        of_kept = None if groups is None else groups[kept]
+        return found, frozen, left_out(some, parameters, of_kept)
 
     first, _ = fit_identified(residuals, parameters)
     return without_outliers(residuals, first, again)
 
 
-def fit_chosen(residuals: Residuals, candidates: Sequence[Parameter]) -> Solution:
-    """The fit of the numbers that carry over best.
+def fit_chosen(
+    residuals: Residuals, candidates: Sequence[Parameter], groups: Groups | None = None
+) -> Solution:
+    """The fit of the numbers that carry over best; rows of one of the `groups` are predicted without all of it.
 
     At most four numbers, and one for every three rows; none where the choice, repeated without each row, predicts the
     rows no better than the base does.
     """
 
-    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+    def again(some: Residuals, kept: Flags) -> tuple[Fit, Mapping[str, float], Unseen]:
         base = some({})
         most = _most(len(base))
         found = stepwise(some, candidates, most)
-        without = left_out_chosen(some, candidates, most) if found.values else base
-        if abs(without).mean() >= abs(base).mean():
-            return fit(some, []), {}, base
-        return found, {}, without
+        nothing = Unseen(base, frozenset())
+        of_kept = None if groups is None else groups[kept]
+        unseen = left_out_chosen(some, candidates, most, of_kept) if found.values else nothing
+        if abs(unseen.residuals).mean() >= abs(base).mean():
+            return fit(some, []), {}, nothing
+        return found, {}, unseen
 
     first = stepwise(residuals, candidates, _most(len(residuals({}))))
     return without_outliers(residuals, first, again)

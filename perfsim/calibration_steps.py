@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from perfsim.calibration_fit import (
     fit,
     fit_identified,
 )
+
+Groups: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 MOST_FOLDS = 30
 OUTLIER = 3.0  # standardised residuals
@@ -38,6 +41,7 @@ class Solution:
         kept: whether each row was fitted, shape (rows,).
         outliers: whether each row does not fit, shape (rows,): left out unless they are too many.
         left_out: the residual of each row as predicted without it, shape (rows,).
+        always: the numbers that every fit without some rows determined.
         standardised: the residuals in units of the spread of the fitted ones, shape (rows,).
     """
 
@@ -46,61 +50,92 @@ class Solution:
     kept: Flags
     outliers: Flags
     left_out: Floats
+    always: frozenset[str]
     standardised: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """How fits predict the rows that they have not seen.
+
+    Attributes:
+        residuals: of each row as predicted without it, shape (rows,).
+        always: the numbers that all of these fits determined.
+    """
+
+    residuals: Floats
+    always: frozenset[str]
 
 
 def without_outliers(
     residuals: Residuals,
     first: Fit,
-    again: Callable[[Residuals], tuple[Fit, Mapping[str, float], Floats]],
+    again: Callable[[Residuals, Flags], tuple[Fit, Mapping[str, float], Unseen]],
 ) -> Solution:
     """The fit of the rows but for those that do not fit the `first` one, which was to all of them.
 
-    again: fits some rows, and gives the numbers that they do not determine and the residual of each without it.
+    again: fits the rows that are kept, and gives the numbers that they do not determine and how each is predicted
+        without it.
 
     They are left out once, as of what is left some row is always farthest, and where they are few: one of ten (as in
     an interval), or a single one of five to nine rows. The fit without them predicts them.
     """
     rows = len(first.residuals)
     outliers = abs(first.standardised) > OUTLIER
-    most = max(rows // ROWS_PER_OUTLIER, int(rows >= FEWEST_WITH_OUTLIER))
-    most = min(most, rows - 1 - len(first.values))
+    most = min(most_outliers(rows), rows - 1 - len(first.values))
     kept = ~outliers if outliers.sum() <= most else np.full(rows, True)
-    found, frozen, unseen = again(lambda values: residuals(values)[kept])
+    found, frozen, unseen = again(lambda values: residuals(values)[kept], kept)
     if not found.values:  # nothing is fitted, to no rows
         kept = np.full(rows, True)
     everywhere = residuals(found.values)
     left_out, standardised = everywhere.copy(), everywhere / found.spread
     if found.values:
-        left_out[kept], standardised[kept] = unseen, found.standardised
-    return Solution(found, frozen, kept, outliers, left_out, standardised)
+        left_out[kept], standardised[kept] = unseen.residuals, found.standardised
+    return Solution(found, frozen, kept, outliers, left_out, unseen.always, standardised)
 
 
-def left_out(residuals: Residuals, parameters: Sequence[Parameter]) -> Floats:
-    """The residual of each row as predicted without it, shape (rows,): the fit is repeated without each row.
+def left_out(
+    residuals: Residuals, parameters: Sequence[Parameter], groups: Groups | None = None
+) -> Unseen:
+    """How each row is predicted without it: the fit is repeated without each row.
+
+    groups: shape (rows,): rows of one group, which are alike, are left out together; of one group or none each row by
+        itself, of more than `MOST_FOLDS` rows several together.
 
     From the beginning: numbers that the other rows do not determine keep what the base says, as what a fit to all rows
-    gives them is known from the row that is left out. Of more than `MOST_FOLDS` rows, several are left out together.
+    gives them is known from the row that is left out.
     """
-    return _in_folds(residuals, lambda kept: fit_identified(residuals, parameters, kept)[0].values)
+    return _in_folds(
+        residuals, lambda kept: fit_identified(residuals, parameters, kept)[0].values, groups
+    )
 
 
-def left_out_chosen(residuals: Residuals, candidates: Sequence[Parameter], most: int) -> Floats:
+def left_out_chosen(
+    residuals: Residuals, candidates: Sequence[Parameter], most: int, groups: Groups | None = None
+) -> Unseen:
     """The same where the numbers are chosen: the choice is repeated without each row as well.
 
     Else a choice among many, made with a row in sight, would seem to predict that row.
     """
-    return _in_folds(residuals, lambda kept: stepwise(residuals, candidates, most, kept).values)
+    return _in_folds(
+        residuals, lambda kept: stepwise(residuals, candidates, most, kept).values, groups
+    )
 
 
-def _in_folds(residuals: Residuals, fitted: Callable[[Kept], Mapping[str, float]]) -> Floats:
+def _in_folds(
+    residuals: Residuals, fitted: Callable[[Kept], Mapping[str, float]], groups: Groups | None
+) -> Unseen:
     rows = len(residuals({}))
     folds = np.arange(rows) % min(rows, MOST_FOLDS)
-    found = np.empty(rows)
+    if groups is not None and len(set(groups.tolist())) > 1:
+        folds = np.unique(groups, return_inverse=True)[1]
+    found, keys = np.empty(rows), []
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
-        found[out] = residuals(fitted(~out))[out]
-    return found
+        values = fitted(~out)
+        found[out] = residuals(values)[out]
+        keys.append(frozenset(values))
+    return Unseen(found, frozenset.intersection(*keys))
 
 
 def stepwise(
@@ -142,7 +177,7 @@ def stepwise(
 def typical_error(
     residuals: Residuals, parameters: Sequence[Parameter], found: Fit, kept: Kept = slice(None)
 ) -> float:
-    """The mean size of the residuals of rows left out of a fit, each counted as at most `OUTLIER` times their median.
+    """The mean size of the residuals of rows left out of a fit, but for the largest, which may be of outliers.
 
     To first order, residual / (1 - leverage), for rows of which the others say most; where a row decides its own
     prediction, the fit is repeated without it. Infinite where a number hangs on one row: what explains a row alone says
@@ -156,7 +191,12 @@ def typical_error(
         if max(without.relative_errors.values()) > LARGEST_ERROR:
             return math.inf
         sizes[place] = abs(residuals(without.values)[rows[place]])
-    return float(np.minimum(sizes, OUTLIER * np.median(sizes)).mean())
+    return float(np.sort(sizes)[: len(sizes) - most_outliers(len(sizes))].mean())
+
+
+def most_outliers(rows: int) -> int:
+    """How many of so many rows may be outliers: one of ten, a single one of five to nine."""
+    return max(rows // ROWS_PER_OUTLIER, int(rows >= FEWEST_WITH_OUTLIER))
 
 
 def _is_believed(found: Fit, parameters: Sequence[Parameter]) -> bool:

@@ -1,6 +1,6 @@
 """How sure a prediction is: an interval from what a calibration got wrong, and what may make it wrong beyond that.
 
-The leave-one-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
+The left-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
 a normal distribution. The next error lies, with probability `LEVEL`, within
 
     mean(e) ± t s sqrt(1 + 1/n)        s the sample's standard deviation, t Student's quantile for n - 1
@@ -65,9 +65,7 @@ class Spread:
         """Where the interval comes from, in a few words."""
         kind = "layers" if self.of_layers else "networks"
         left_out = f", {self.outliers} outlier{'s'[: self.outliers != 1]} left out"
-        return f"leave-one-out errors of {self.rows} measured {kind}" + left_out * bool(
-            self.outliers
-        )
+        return f"left-out errors of {self.rows} measured {kind}" + left_out * bool(self.outliers)
 
 
 @dataclass(frozen=True)
