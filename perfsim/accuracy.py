@@ -28,6 +28,7 @@ from perfsim.measured import Files, at_row, read_measured
 from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, WITH, Measurement
 from perfsim.program import lower
 from perfsim.simulation import policies_of, simulate
+from perfsim.timing.kernel import fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,11 +233,7 @@ def validate(
                 raise at_row(error, row) from None
         result = runs[run]
         layer_s = result.steady_times.layer_s
-        seconds = (
-            math.fsum(float(layer_s[position]) for position in positions)
-            if positions
-            else result.totals.steady_s
-        )
+        seconds = float(fold(layer_s[list(positions)])) if positions else result.totals.steady_s
         predicted_ms.append(seconds * 1000)
     measured_ms = [row.measured_ms for row in measurements]
     accuracy = accuracy_of(predicted_ms, measured_ms)
