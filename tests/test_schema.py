@@ -77,5 +77,5 @@ def test_wrong_machines_do_not_fit(schema):
 
 
 def test_every_key_is_described(schema):
-    for key, value in schema("hardware")["properties"].items():
+    for key, value in schema("hardware").schema["properties"].items():
         assert value.get("description"), key
