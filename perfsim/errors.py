@@ -112,6 +112,16 @@ class MissingExtraError(PerfsimError):
     """An optional dependency is not installed."""
 
 
+def missing_extra(what: str, extra: str) -> MissingExtraError:
+    """The error for `what` cannot be done without the libraries of an `extra` of the package.
+
+    >>> missing_extra("pictures need the library matplotlib", "plot")
+    """
+    return MissingExtraError(
+        what, expected=f"pip install 'perfsim[{extra}]', or in a clone '.[{extra}]'"
+    )
+
+
 def unknown_name(
     kind: str, name: str, known: Iterable[str], *, also: Mapping[str, str] | None = None
 ) -> UnknownNameError:

@@ -213,7 +213,7 @@ def test_a_search_without_its_library_says_what_to_install(perfsim_cli, monkeypa
     write("b.csv", HEAD + "".join(rows))
     run = perfsim_cli("plan", "b.csv", "--search", "cp-sat")
     assert run.status == 2
-    assert "pip install 'perfsim[solver]'" in run.err
+    assert "pip install 'perfsim[solver]', or in a clone '.[solver]'" in run.err
 
 
 @pytest.mark.parametrize("search", ["auto", "exact"])

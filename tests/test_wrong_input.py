@@ -569,7 +569,7 @@ def test_check_reports_every_file(perfsim_cli, write):
 
 def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'perfsim\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'perfsim\[torch\]', or in a clone"):
         from_torch(None, [])
 
 
