@@ -61,9 +61,13 @@ class PerfsimError(Exception):
         place = f"{self.file}:{self.line}" if self.line is not None else self.file
         found = f"found {self.found}" if self.found is not None else ""
         expected = f"expected {self.expected}" if self.expected is not None else ""
-        comparison = ", ".join(part for part in (found, expected) if part)
-        nearest = f"did you mean '{self.nearest}'?" if self.nearest is not None else ""
-        fact = "; ".join(part for part in (self.what, comparison, nearest) if part)
+        if self.nearest is None:
+            comparison = ", ".join(part for part in (found, expected) if part)
+            fact = "; ".join(part for part in (self.what, comparison) if part)
+        else:  # before what is expected, which may be a long list
+            nearest = f"did you mean '{self.nearest}'?"
+            fact = "; ".join(part for part in (self.what, found, nearest) if part)
+            fact = f"{fact} {expected}".rstrip()
         text = ": ".join(part for part in (place, self.where, fact) if part)
         return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 

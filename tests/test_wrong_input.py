@@ -147,7 +147,7 @@ NETWORKS = {
     ),
     "unknown bits of a layer": (
         layers("conv: {channels: 4, kernel: 3, precision: {weights: 4}}"),
-        ["net.yaml:4", "expected one of feature_map, weight; did you mean 'weight'?"],
+        ["net.yaml:4", "did you mean 'weight'? expected one of feature_map, weight"],
     ),
     "unknown input": (
         layers("conv: {name: stem, channels: 4, kernel: 3}", "relu: {inputs: [stm]}"),
@@ -542,7 +542,7 @@ def test_a_batch_in_the_input_s_shape_is_warned_about(perfsim_cli, write):
 def test_check_reports_every_problem_of_a_machine(perfsim_cli, write):
     run = perfsim_cli("check", write("m.yaml", "name: m\nsram: 1 GB/s\nmatrx: 1 TFLOPS\n"))
     assert [line.split(": ", 2)[-1][:40] for line in run.err.splitlines()] == [
-        "matrx: unknown key 'matrx'; expected one",
+        "matrx: unknown key 'matrx'; did you mean ",
         "sram: found '1 GB/s', which is a bandwid",
         "the key 'ddr_bandwidth' is missing (to e",
         "the key 'vector' is missing (peak of the",
