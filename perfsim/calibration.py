@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsim import catalog
-from perfsim.accuracy import Accuracy, accuracy_of
+from perfsim.accuracy import Accuracy, accuracy_of, unit_hint
 from perfsim.calibration_choice import candidates_of, fit_chosen, fit_named, named_parameters
 from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_rows import Rows
-from perfsim.confidence import Spread, batch_of, operand_bits, spread_of
+from perfsim.confidence import FEWEST_ROWS, Spread, batch_of, operand_bits, spread_of
 from perfsim.document import read_document, read_text
 from perfsim.errors import InvalidValueError
 from perfsim.hardware.fields import field_of, with_values
@@ -104,6 +104,13 @@ class CalibrationResult:
         """The accuracy on each of `rows`, outliers among them, of a machine that was fitted without it."""
         return self._accuracy(self.rows, self.left_out_s)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What was doubtful about the networks, and about the unit of the measurements."""
+        measured_ms = [row.measured_ms for row in self.measured.measurements]
+        hint = unit_hint([1000 * value for value in self.before_s], measured_ms)
+        return [*self.measured.warnings, *([hint] if hint else [])]
+
     @cached_property
     def networks_after(self) -> Accuracy | None:
         """The accuracy on rows of whole networks where layers were fitted; None where there are none."""
@@ -168,7 +175,7 @@ def calibrate(
     files: a CSV file or several. fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
 
     Rows of layers are fitted where there are any, else those of whole networks. Raises InputError for what is wrong
-    with the files, and for numbers that cannot be fitted to so few rows.
+    with the files, for fewer than three rows, and for numbers that cannot be fitted to so few.
     """
     path = catalog.find_machine(base)
     document = read_document(path)
@@ -177,6 +184,12 @@ def calibrate(
     measured = read_measured(files)
     rows = Rows(measured, machine)
     to_fit = _rows_to_fit(measured)
+    if len(to_fit) < FEWEST_ROWS:
+        raise InvalidValueError(
+            "",
+            found=f"{len(to_fit)} row{'s'[: len(to_fit) != 1]} to fit",
+            expected=f"{FEWEST_ROWS} rows or more",
+        ).at(file=measured.file)
 
     def residuals(values: Mapping[str, float]) -> Any:
         predicted_s = rows.predicted_s(with_values(machine, stated, values))

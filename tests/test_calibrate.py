@@ -447,6 +447,18 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("some", [1, 2])
+def test_fewer_than_three_rows_are_not_fitted(perfsim_cli, write, base, known, some, tmp_path):
+    times = [seconds(row) for row in known[:some]]
+    file = write("m.csv", measured_text(times, NETWORKS[:some]))
+    for words in ([], ["--fit", "layer_cost"]):
+        run = perfsim_cli("calibrate", file, "--hw", base, "-o", "f.yaml", *words)
+        rows = "1 row" if some == 1 else "2 rows"
+        said = f"error: {file}: found {rows} to fit, expected 3 rows or more\n"
+        assert (run.status, run.out, run.err) == (2, "", said)
+        assert not (tmp_path / "f.yaml").exists()
+
+
 @pytest.mark.parametrize(("words", "said", "nearest"), WRONG)
 def test_wrong_requests(perfsim_cli, write, base, known, words, said, nearest, tmp_path):
     file = write("m.csv", measured_text([seconds(row) for row in known[:3]], NETWORKS[:3]))
