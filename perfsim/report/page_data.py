@@ -14,7 +14,7 @@ from perfsim.placement.memory_levels import spilled
 from perfsim.placement.memory_map import MemoryMap, memory_map
 from perfsim.placement.remembered import Remembered
 from perfsim.report.explain import explain_rows
-from perfsim.report.figures.roofline import roofline_points
+from perfsim.report.figures.roofline import roofline_points, roofs
 from perfsim.report.machine import machine_record
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_words import (
@@ -101,6 +101,7 @@ def _run_record(
         "columns": {name: each for name, each in result.columns.items() if name not in common},
         "by_bound": shares,
         "points": _points(result),
+        "roofs": [[roof.unit, roof.label, roof.flops] for roof in roofs(result)],
         "gains": [_gain_record(gain) for gain in gained],
         "findings": findings(result, shares, gained),
         "memory": maps.record(result),
