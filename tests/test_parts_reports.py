@@ -204,7 +204,7 @@ def test_compare_has_energies_where_there_are_some(files, write, perfsim_cli):
     total, *layers = (float(row["energy_j"]) for row in rows[:4])
     assert total == pytest.approx(sum(layers))
     without = perfsim_cli("compare", files[0], "--hw", plain, "--format", "csv").out
-    assert without.splitlines()[0].endswith("sram_used_bytes")
+    assert without.splitlines()[0].endswith("sram_used_bytes,steady_s")
 
 
 def test_a_machine_of_four_numbers_says_nothing_of_parts(files, write, perfsim_cli, monkeypatch):

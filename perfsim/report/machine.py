@@ -65,7 +65,7 @@ def matrix_rates(machine: Machine) -> dict[int, float]:
     """
     speeds = machine.extras.matrix_speed
     native_first = sorted(speeds, key=lambda width: speeds[width] != 1)
-    return {width: float(machine.matrix_flops) * speeds[width] for width in native_first}
+    return {width: float(machine.matrix_flops * speeds[width]) for width in native_first}
 
 
 def _matrix(machine: Machine) -> str:

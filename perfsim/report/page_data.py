@@ -59,10 +59,9 @@ def page_record(runs: Sequence[Sequence[Result]], settings: Sequence[str] = ()) 
 
 
 def by_bound(result: Result) -> list[dict[str, Any]]:
-    """What bounds the layers, the most time first: `bound`, how many `layers`, their `layer_s` [s]."""
+    """What bounds the layers of a further inference, the most time first: `bound`, how many `layers`, `layer_s` [s]."""
     sums: dict[str, dict[str, Any]] = {}
-    columns = result.columns
-    for bound, layer_s in zip(columns["bound"], columns["layer_s"], strict=True):
+    for bound, layer_s in zip(result.steady_bounds, result.steady_layer_s, strict=True):
         entry = sums.setdefault(bound, {"bound": bound, "layers": 0, "layer_s": 0.0})
         entry["layers"] += 1
         entry["layer_s"] += layer_s
@@ -97,7 +96,8 @@ def _run_record(
         "machine": machine_record(result.machine),
         "assumptions": assumptions(result),
         "totals": result.totals_record(),
-        "speedup": speedup(base.totals.total_s, result.totals.total_s),
+        "speedup": speedup(base.totals.steady_s, result.totals.steady_s),
+        "steady_bound": result.steady_bound,
         "columns": {name: each for name, each in result.columns.items() if name not in common},
         "by_bound": shares,
         "points": _points(result),

@@ -156,7 +156,7 @@ def findings(
 
 
 def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
-    total_s = result.totals.total_s
+    total_s = result.totals.steady_s
     if not total_s:
         return ["No layer takes any time."]
     parts = [
@@ -167,10 +167,11 @@ def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
     ]
     sentences = [f"One inference takes {duration(total_s)}: {', '.join(parts)}."]
     totals = result.totals
-    if totals.steady_ddr_bytes < totals.ddr_bytes:
+    if result.warms_up:
         sentences.append(
-            f"That is the first inference; every further one finds pinned weights in place and takes "
-            f"{duration(totals.steady_s)}, with {amount(totals.steady_ddr_bytes, 'B')} over DDR."
+            f"That is every inference but the first, which fetches the pinned weights and takes "
+            f"{duration(totals.total_s)}; {amount(totals.steady_ddr_bytes, 'B')} move over DDR instead of "
+            f"{amount(totals.ddr_bytes, 'B')}."
         )
     return sentences
 
@@ -187,7 +188,7 @@ def _confidence(result: Result) -> list[str]:
 
 
 def _slowest(result: Result) -> list[str]:
-    seconds, total_s = result.columns["layer_s"], result.totals.total_s
+    seconds, total_s = result.steady_layer_s, result.totals.steady_s
     if not total_s:
         return []
     order = sorted(range(len(seconds)), key=lambda at: -seconds[at])
@@ -203,8 +204,9 @@ def _slowest(result: Result) -> list[str]:
 def _memory(result: Result) -> list[str]:
     totals, sram_bytes = result.totals, int(result.machine.sram_bytes)
     over = " (counted before the overflow)" if totals.peak_sram_bytes > sram_bytes else ""
+    first = " in the first inference" * result.warms_up
     return [
-        f"{amount(totals.ddr_bytes, 'B')} move over DDR; at most {amount(totals.peak_sram_bytes, 'B')} of "
+        f"{amount(totals.ddr_bytes, 'B')} move over DDR{first}; at most {amount(totals.peak_sram_bytes, 'B')} of "
         f"{amount(sram_bytes, 'B')} SRAM are in use{over}."
     ]
 
