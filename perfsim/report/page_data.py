@@ -16,13 +16,13 @@ from perfsim.placement.remembered import Remembered
 from perfsim.report.explain import explain_rows
 from perfsim.report.figures.roofline import roofline_points, roofs
 from perfsim.report.machine import machine_record
+from perfsim.report.number_words import number_label
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_words import (
     assumptions,
     column_label,
     findings,
     network_text,
-    number_label,
 )
 from perfsim.report.run import policies
 from perfsim.result import counts_table, parts_of
@@ -95,6 +95,7 @@ def _run_record(
         "policies": policies(result),
         "machine": machine_record(result.machine),
         "assumptions": assumptions(result),
+        "calibrated": result.machine.extras.calibration is not None,
         "totals": result.totals_record(),
         "speedup": speedup(base.totals.steady_s, result.totals.steady_s),
         "steady_bound": result.steady_bound,

@@ -2,16 +2,17 @@
 
 const TOTALS = [
   ["time", (run) => duration(run.totals.steady_s)],
-  ["first inference", (run) => duration(run.totals.total_s)],
-  ["speed-up", (run) => (run.speedup === null ? "–" : `${digits(run.speedup)}×`)],
+  ["first inference", (run) => small(run.totals.total_s, "s", 3)],
+  ["speed-up", (run) => (run.speedup === null ? "–" : `${digits(run.speedup, 3)}×`)],
   ["mostly bound by", (run) => partLabel(run.steady_bound), "text"],
-  ["over DDR", (run) => amount(run.totals.ddr_bytes, "B")],
+  ["over DDR", (run) => amount(run.totals.ddr_bytes, "B", 3)],
   ...data.parts.map(([part, seconds]) => [
     `${partLabel(part)} busy`,
-    (run) => optional(run, seconds, duration),
+    (run) => optional(run, seconds, (value) => (value ? small(value, "s", 3) : "")),
   ]),
-  ["SRAM peak", (run) => amount(run.totals.peak_sram_bytes, "B")],
-  ["energy", (run) => optional(run, "energy_j", (joules) => small(joules, "J"))],
+  ["SRAM peak", (run) => amount(run.totals.peak_sram_bytes, "B", 3)],
+  ["energy", (run) => optional(run, "energy_j", (joules) => small(joules, "J", 3))],
+  ["the machine is", (run) => (run.calibrated ? "calibrated" : "not calibrated"), "text"],
 ];
 
 // What a machine does not state has no total.
@@ -76,7 +77,7 @@ function totalsTable(network) {
   });
   const table = html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows));
   const label = `Totals of ${network.name}`;
-  return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+  return html("div", { class: "scroll totals", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
 function showLimits() {
