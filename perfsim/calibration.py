@@ -104,13 +104,6 @@ class CalibrationResult:
         """The accuracy on each of `rows`, outliers among them, of a machine that was fitted without it."""
         return self._accuracy(self.rows, self.left_out_s)
 
-    @property
-    def warnings(self) -> list[str]:
-        """What was doubtful about the networks, and about the unit of the measurements."""
-        measured_ms = [row.measured_ms for row in self.measured.measurements]
-        hint = unit_hint([1000 * value for value in self.before_s], measured_ms)
-        return [*self.measured.warnings, *([hint] if hint else [])]
-
     @cached_property
     def networks_after(self) -> Accuracy | None:
         """The accuracy on rows of whole networks where layers were fitted; None where there are none."""
@@ -121,8 +114,10 @@ class CalibrationResult:
 
     @property
     def warnings(self) -> list[str]:
-        """What was doubtful about the networks and about the base."""
-        found = list(self.measured.warnings)
+        """What was doubtful about the networks, the unit of the measurements and the base."""
+        measured_ms = [row.measured_ms for row in self.measured.measurements]
+        hint = unit_hint([1000 * value for value in self.before_s], measured_ms)
+        found = [*self.measured.warnings, *([hint] if hint else [])]
         if self.fitted_before:
             found.append(
                 f"{', '.join(self.fitted_before)}: fitted before, by the calibration of the base, and kept where "
