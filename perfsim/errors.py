@@ -11,6 +11,7 @@
         CountError          a count too large to stay exact
       OutputError           a result could not be written
       MissingExtraError     an optional dependency is not installed
+      ClusterError          other machines cannot be reached, or cannot do their work
 
 Low code raises short facts; whoever knows the file, line and key adds them with ``at``.
 """
@@ -114,6 +115,14 @@ class MemoryTooSmallError(InputError):
 
 class MissingExtraError(PerfsimError):
     """An optional dependency is not installed."""
+
+
+class ClusterError(PerfsimError):
+    """Other machines cannot be reached, or cannot do their work."""
+
+
+class WorkerError(PerfsimError):
+    """A process of this machine that did a part of the work was ended from outside."""
 
 
 def missing_extra(what: str, extra: str) -> MissingExtraError:

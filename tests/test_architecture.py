@@ -71,6 +71,7 @@ HOMES = {
     },
     "onnxruntime": {"host.onnx_runtime"},
     "yaml": {"document"},
+    "distributed": {"sweeps.cluster"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain", "accuracy", "sweeps.sweep"},
     "pyarrow": {"report.sheet", "sweeps.writers"},
