@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfsim.accuracy import Accuracy, Validation, validate
+    from perfsim.calibration import CalibrationResult, calibrate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
         ClusterError,
@@ -35,19 +36,27 @@ if TYPE_CHECKING:
     from perfsim.frontends.torch_reader import from_torch
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.profile import load_hardware
+    from perfsim.host.measuring import measure
+    from perfsim.host.probing import measure_host
     from perfsim.network.graph import Network
     from perfsim.placement.address_buffers import Buffers, make_buffers
     from perfsim.placement.addresses import AddressPlan, plan_addresses
     from perfsim.placement.order import order_for_memory
     from perfsim.program import Program, lower
     from perfsim.report.check import check
+    from perfsim.report.diff import Difference, diff
     from perfsim.report.explain import explain
     from perfsim.report.export import export_onnx
+    from perfsim.report.figures import plot
     from perfsim.report.files import write
+    from perfsim.report.page import Page, report
     from perfsim.report.schema import schema
+    from perfsim.report.trace import trace
     from perfsim.result import Result, Totals
+    from perfsim.sensitivity import Gain, gains
     from perfsim.simulation import compare, simulate, simulate_array
     from perfsim.sweeps.sweep import Sweep, sweep
+    from perfsim.timeline import Timeline, timeline_of
 
 __version__ = "0.1.0"
 
@@ -61,15 +70,24 @@ _HOMES = {
     "sweep": "perfsim.sweeps.sweep",
     "explain": "perfsim.report.explain",
     "export_onnx": "perfsim.report.export",
+    "report": "perfsim.report",
+    "gains": "perfsim.sensitivity",
     "validate": "perfsim.accuracy",
+    "calibrate": "perfsim.calibration",
     "plan_addresses": "perfsim.placement.addresses",
     "make_buffers": "perfsim.placement.address_buffers",
     "write": "perfsim.report.files",
+    "plot": "perfsim.report.figures",
+    "trace": "perfsim.report.trace",
+    "diff": "perfsim.report.diff",
+    "timeline_of": "perfsim.timeline",
     "check": "perfsim.report.check",
     "schema": "perfsim.report.schema",
     "bundled_networks": "perfsim.catalog",
     "bundled_machines": "perfsim.catalog",
     "lower": "perfsim.program",
+    "measure": "perfsim.host.measuring",
+    "measure_host": "perfsim.host.probing",
     "order_for_memory": "perfsim.placement.order",
     "Network": "perfsim.network.graph",
     "Machine": "perfsim.hardware.machine",
@@ -77,10 +95,15 @@ _HOMES = {
     "Result": "perfsim.result",
     "Totals": "perfsim.result",
     "Sweep": "perfsim.sweeps.sweep",
+    "Timeline": "perfsim.timeline",
+    "Difference": "perfsim.report.diff",
     "Buffers": "perfsim.placement.address_buffers",
     "AddressPlan": "perfsim.placement.addresses",
+    "Page": "perfsim.report.page",
+    "Gain": "perfsim.sensitivity",
     "Validation": "perfsim.accuracy",
     "Accuracy": "perfsim.accuracy",
+    "CalibrationResult": "perfsim.calibration",
     "PerfsimError": "perfsim.errors",
     "InputError": "perfsim.errors",
     "FileError": "perfsim.errors",
@@ -106,10 +129,19 @@ __all__ = [
     "sweep",
     "explain",
     "export_onnx",
+    "report",
+    "gains",
     "validate",
+    "measure",
+    "measure_host",
+    "calibrate",
     "plan_addresses",
     "make_buffers",
     "write",
+    "plot",
+    "trace",
+    "diff",
+    "timeline_of",
     "check",
     "schema",
     "bundled_networks",
@@ -122,10 +154,15 @@ __all__ = [
     "Result",
     "Totals",
     "Sweep",
+    "Timeline",
+    "Difference",
     "Buffers",
     "AddressPlan",
+    "Page",
+    "Gain",
     "Validation",
     "Accuracy",
+    "CalibrationResult",
     "PerfsimError",
     "InputError",
     "FileError",

@@ -19,22 +19,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from perfsim.errors import InputError, UnknownNameError
-from perfsim.frontends import load_network
-from perfsim.measurements import (
-    COMPUTED,
-    NEEDED,
-    OF_A_LAYER,
-    Measurement,
-    origin_of,
-    read_measurements,
-)
-from perfsim.program import position_of
+from perfsim.confidence import Spread, changes, spread_of
+from perfsim.errors import InputError
+from perfsim.measured import Files, at_row, read_measured
+from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, WITH, Measurement
 from perfsim.simulation import policies_of, simulate
 
 if TYPE_CHECKING:
@@ -42,11 +33,8 @@ if TYPE_CHECKING:
 
     from perfsim.hardware.machine import Machine
     from perfsim.placement.placement import PlacementPolicy
-    from perfsim.program import Program
     from perfsim.result import Columns, Result
     from perfsim.timing.kernel import TimingPolicy
-
-CONVOLUTIONS = ("conv", "depthwise_conv", "conv_transpose")
 
 
 @dataclass(frozen=True)
@@ -112,12 +100,12 @@ def _doubled_ranks(values: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Predictions beside the measurements of a file.
+    """Predictions beside the measurements of one file or several.
 
     Attributes:
-        file: the measurements.
+        file: the measurements: their files in words.
         machine, placement_policy, timing_policy: what predicted.
-        measurements: the rows of the file.
+        measurements: the rows.
         names: the network's own name of the layer that each row is of; None for a whole network.
         predicted_ms: the predicted times [ms]: those of every inference after the first, as in `Totals.steady_s`.
         accuracy: what sums up the errors.
@@ -141,14 +129,56 @@ class Validation:
         return [relative_error(*pair) for pair in zip(self.predicted_ms, measured, strict=True)]
 
     @cached_property
+    def spread(self) -> Spread | None:
+        """The errors of the machine's calibration; None without one, or where it does not hold for these policies."""
+        calibration = self.machine.extras.calibration
+        if calibration is None or self.changes:
+            return None
+        return spread_of(calibration)
+
+    @property
+    def changes(self) -> list[str]:
+        """What is done differently from how the machine was calibrated, in words."""
+        return changes(self.machine, self.placement_policy.name, self.timing_policy.name)
+
+    @cached_property
+    def within_interval(self) -> list[bool | None]:
+        """Whether each measured time lies in the interval of its prediction; None where there is no interval.
+
+        A calibration on whole networks says nothing of single layers.
+        """
+        spread = self.spread
+        return [
+            None
+            if spread is None or (name is not None and not spread.of_layers)
+            else spread.low * predicted <= row.measured_ms <= spread.high * predicted
+            for row, name, predicted in zip(
+                self.measurements, self.names, self.predicted_ms, strict=True
+            )
+        ]
+
+    @property
+    def share_within(self) -> float | None:
+        """The share of the rows with an interval that lie within it."""
+        known = [each for each in self.within_interval if each is not None]
+        return sum(known) / len(known) if known else None
+
+    def accuracy_on(self, *, layers: bool) -> Accuracy | None:
+        """The accuracy on the rows of layers, or on those of whole networks; None where there are none."""
+        rows = [row for row, name in enumerate(self.names) if (name is not None) == layers]
+        if not rows:
+            return None
+        measured = [self.measurements[row].measured_ms for row in rows]
+        return accuracy_of([self.predicted_ms[row] for row in rows], measured)
+
+    @cached_property
     def columns(self) -> Columns:
-        """The rows, column by column: the file's columns with name (of layers), predicted_ms and error among them."""
+        """The rows, column by column: the files' columns with name (of layers), predicted_ms and error among them."""
         rows = self.measurements
-        columns: Columns = {
-            column: [row.cells[column] for row in rows]
-            for column in ("network", "set", "precision", "batch", *OF_A_LAYER)
-            if column in rows[0].cells
-        }
+        given = list(dict.fromkeys(column for row in rows for column in row.cells))
+        texts = {column: [row.cells.get(column, "") for row in rows] for column in given}
+        shown = ("network", "set", "precision", "batch", *OF_A_LAYER, WITH)
+        columns: Columns = {column: texts.pop(column) for column in shown if column in texts}
         columns["batch"] = [row.settings["batch"].value for row in rows]
         if "convolution" in columns:
             columns["convolution"] = [row.convolution for row in rows]
@@ -157,9 +187,10 @@ class Validation:
         columns["measured_ms"] = [row.measured_ms for row in rows]
         columns["predicted_ms"] = list(self.predicted_ms)
         columns["error"] = self.errors
-        known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
-        further = (column for column in rows[0].cells if column not in known)
-        return columns | {column: [row.cells[column] for row in rows] for column in further}
+        if self.share_within is not None:
+            columns["within_interval"] = list(self.within_interval)
+        known = (*NEEDED, *COMPUTED)
+        return columns | {column: text for column, text in texts.items() if column not in known}
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -170,76 +201,43 @@ class Validation:
 
 
 def validate(
-    file: str | PathLike[str],
+    files: Files,
     machine: Machine,
     placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> Validation:
-    """What `machine` is predicted to take for the networks of a file of measurements, beside what was measured.
+    """What `machine` is predicted to take for the networks of files of measurements, beside what was measured.
 
     >>> validation = validate("measured.csv", load_hardware("nvdla_2048"))
     >>> validation.accuracy.mape, validation.table
 
-    file: a CSV file (docs/validation.md). placement, timing: policies instead of the machine's own.
+    files: a CSV file (docs/validation.md) or several. placement, timing: policies instead of the machine's own.
 
     The steady time is compared, that of every inference after the first: measurements are means of many.
     Raises InputError with file, line and column for what is wrong with a row.
     """
     places, times = policies_of(machine, placement, timing)
-    measurements = read_measurements(Path(file))
-    runs: dict[object, Result] = {}
-    warnings: dict[str, None] = {}
-    names: list[str | None] = []
+    measured = read_measured(files)
+    measurements = measured.measurements
+    runs: dict[int, Result] = {}
     predicted_ms: list[float] = []
-    for row in measurements:
-        try:
-            if row.run not in runs:
-                network = load_network(row.network, **dict[str, Any](row.settings))
-                warnings |= dict.fromkeys(network.warnings)
-                runs[row.run] = simulate(network, machine, places, times.name)
-            result = runs[row.run]
-            position = _position(row, result.program)
-        except InputError as error:
-            raise _at_row(error, str(file), row) from None
-        name, seconds = None, result.totals.steady_s
-        if position is not None:
-            name = result.program.layers[position].name
-            seconds = float(result.steady_times.layer_s[position])
-        names.append(name)
+    for row, run, positions in zip(measurements, measured.runs, measured.positions, strict=True):
+        if run not in runs:
+            try:
+                runs[run] = simulate(measured.networks[run], machine, places, times.name)
+            except InputError as error:
+                raise at_row(error, row) from None
+        result = runs[run]
+        layer_s = result.steady_times.layer_s
+        seconds = (
+            math.fsum(float(layer_s[position]) for position in positions)
+            if positions
+            else result.totals.steady_s
+        )
         predicted_ms.append(seconds * 1000)
     measured_ms = [row.measured_ms for row in measurements]
     accuracy = accuracy_of(predicted_ms, measured_ms)
     return Validation(
-        *(str(file), machine, places, times, measurements, names, predicted_ms, accuracy),
-        tuple(warnings),
+        *(measured.file, machine, places, times, measurements, measured.names),
+        *(predicted_ms, accuracy, measured.warnings),
     )
-
-
-def _position(row: Measurement, program: Program) -> int | None:
-    """The position of the layer that a row is of, or None for the whole network."""
-    if row.convolution is not None:
-        layers = enumerate(program.layers)
-        convolutions = [position for position, layer in layers if layer.op in CONVOLUTIONS]
-        if row.convolution > len(convolutions):
-            raise UnknownNameError(
-                "",
-                found=f"convolution {row.convolution}",
-                expected=f"one of the {len(convolutions)} of '{program.name}', counted from 1",
-            ).at(where="convolution")
-        return convolutions[row.convolution - 1]
-    try:
-        return position_of(program, row.layer) if row.layer else None
-    except InputError as error:
-        raise error.at(where="layer") from None
-
-
-def _at_row(error: InputError, file: str, row: Measurement) -> InputError:
-    """`error`, which came up for a row, as one that says where the row stands."""
-    for column in NEEDED:
-        if error.file == origin_of(file, row.line, column):
-            key = f"{column}: {error.where}" if error.where not in (None, column) else column
-            error.file, error.line, error.where = file, row.line, key
-            return error
-    if error.file is None:
-        return error.at(file=file, line=row.line)
-    return type(error)(str(error)).at(file=file, line=row.line, where="network")

@@ -76,10 +76,10 @@ class Document:
                 container = container[step]
         self._origins[path] = origin
 
-    def place(self, error: PerfsimError, path: KeyPath) -> PerfsimError:
-        """Add to `error` where the value at `path` comes from: file and line, or a ``--set``."""
-        origin = self._origin(path)
-        if origin is not None:
+    def place(self, error: PerfsimError, path: KeyPath, *others: KeyPath) -> PerfsimError:
+        """Add to `error` where the value at `path`, or one of `others` that a ``--set`` has changed, comes from."""
+        path = next((each for each in (path, *others) if self._origin(each)), path)
+        if origin := self._origin(path):
             return error.at(file=origin, where=_dotted(path))
         return error.at(file=self.file, line=self.line(path), where=_dotted(path) or None)
 
@@ -296,9 +296,9 @@ class _Reader:
                 self.lines[id(top.value), len(top.value)] = line + 1
             top.value.append(value)
         elif top.key is None:
-            if not isinstance(value, str):
+            if not isinstance(value, str) and type(value) is not int:  # widths in bits are numbers
                 raise self._error(f"a key must be text; found {describe(value)}", line)
-            if value in top.value:
+            if (value := str(value)) in top.value:
                 first = self.lines.get((id(top.value), value), top.line + 1)
                 raise self._error(
                     f"the key '{value}' is repeated; it stands at line {first} too", line

@@ -2,13 +2,14 @@
 
 Columns: network, set (what changes of it, such as ``width=0.5 classes=101``; may be empty), precision (such as int8;
 empty for the network's own), batch, measured_ms. Where a row is of one layer: convolution (counted from 1 in execution
-order) or layer (its name or number; only a label where a convolution is given). Further columns are carried along.
+order) or layer (its name or number; only a label where a convolution is given), and with (layers whose work is in the
+same time, such as additions that a compiler put into a convolution). Further columns are carried along.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from perfsim.validation import printable
 
 NEEDED = ("network", "set", "precision", "batch", "measured_ms")
 OF_A_LAYER = ("convolution", "layer")
-COMPUTED = ("name", "predicted_ms", "error")  # what a comparison adds to its rows
+WITH = "with"  # not among those that a slip is looked for: a column may well be called width
+COMPUTED = (
+    "name",
+    "predicted_ms",
+    "error",
+    "within_interval",
+)  # what a comparison adds to its rows
 _FEWEST_MS, _MOST_MS = 1e-9, 1e12
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
@@ -34,22 +41,30 @@ class Measurement:
     """One row of a file of measurements.
 
     Attributes:
-        line: where it stands in the file.
+        file, line: where it stands.
         network: a path or the name of a bundled network.
         settings: what changes of the network's file, with precision and batch, by dotted key.
         convolution: which of the network's convolutions was measured, from 1; None for another layer or the whole.
         layer: which layer, by name or number (a label where there is a convolution); empty for the whole network.
+        with_layers: further layers, by name or number, whose work is in the time.
         measured_ms: the time of the whole batch [ms].
         cells: all of the row's cells as text, by column.
     """
 
+    file: str
     line: int
     network: str
     settings: Mapping[str, Setting]
     convolution: int | None
     layer: str
+    with_layers: tuple[str, ...]
     measured_ms: float
     cells: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as a message names it: ``measured.csv:7``."""
+        return f"{self.file}:{self.line}"
 
     @property
     def run(self) -> tuple[Any, ...]:
@@ -58,46 +73,56 @@ class Measurement:
         return self.network, *changed
 
 
-def read_measurements(path: Path) -> list[Measurement]:
-    """The measurements in the CSV file at `path`, in its order.
+def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
+    """The measurements in the CSV files at `paths`, file by file in their order.
 
     Raises InputError with file, line and column for missing and misspelt columns, unknown networks, times that are not
-    numbers above zero, and rows that repeat: rows that agree in all but numbers that were measured. Two
-    measurements of the same network are told apart by a text in a further column, such as a note.
+    numbers above zero, and rows that repeat, in one file or two: rows that agree in all but numbers that were
+    measured. Two measurements of the same network are told apart by a text in a further column, such as a note.
     """
-    file = str(path)
-    measurements: list[Measurement] = []
-    lines: dict[tuple[Any, ...], int] = {}
-    rows = read_rows(read_text(path), file, NEEDED, OF_A_LAYER, row_is="measurement", further=True)
-    for line, row in rows:
-        try:
-            measurement = _measurement(row, file, line)
-            identity = _identity(measurement)
-            if identity in lines:
-                raise InvalidValueError(
-                    f"this measurement of '{measurement.network}' stands at line {lines[identity]} too",
-                    expected="one row each, or a text in a further column (such as note) that differs",
-                ).at(where="network")
-        except InputError as error:
-            raise error.at(file=file, line=line) from None
-        lines[identity] = line
-        measurements.append(measurement)
-    return measurements
+    known: dict[tuple[Any, ...], Measurement] = {}
+    for path in paths:
+        file = str(path)
+        rows = read_rows(
+            read_text(path), file, NEEDED, OF_A_LAYER, row_is="measurement", further=True
+        )
+        for line, row in rows:
+            try:
+                measurement = _measurement(row, file, line)
+                before = known.setdefault(_identity(measurement), measurement)
+                if before is not measurement:
+                    of_file = "" if before.file == file else f" of {before.file}"
+                    raise InvalidValueError(
+                        f"this measurement of '{measurement.network}' stands at line {before.line}{of_file} too",
+                        expected="one row each, or a text in a further column (such as note) that differs",
+                    ).at(where="network")
+            except InputError as error:
+                raise error.at(file=file, line=line) from None
+    return list(known.values())
 
 
 def _measurement(row: dict[str, str], file: str, line: int) -> Measurement:
-    for column in ("network", "set", "precision", *OF_A_LAYER):
+    for column in ("network", "set", "precision", *OF_A_LAYER, WITH):
         try:
             printable(row.get(column, ""))
         except InputError as error:
             raise error.at(where=column) from None
     convolution = whole_number(row, "convolution", 1) if row.get("convolution") else None
+    with_layers = tuple(row.get(WITH, "").split())
+    if with_layers and convolution is None and not row.get("layer"):
+        raise InvalidValueError(
+            "",
+            found=describe(row[WITH]),
+            expected="nothing beside a whole network, or a layer in its column",
+        ).at(where=WITH)
     return Measurement(
+        file,
         line,
         _network(row["network"]),
         _settings(row, file, line),
         convolution,
         row.get("layer", ""),
+        with_layers,
         _measured_ms(row["measured_ms"]),
         row,
     )
@@ -107,7 +132,9 @@ def _identity(measurement: Measurement) -> tuple[Any, ...]:
     """What no other row may agree in: what was measured, and what is said of it in words."""
     cells = measurement.cells.items()
     known = (*NEEDED, *OF_A_LAYER, *COMPUTED)
-    words = [(name, text) for name, text in cells if name not in known and not _is_number(text)]
+    words = [
+        (name, text) for name, text in cells if text and name not in known and not _is_number(text)
+    ]
     return measurement.run, measurement.convolution, measurement.layer, *words
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from perfsim.network.work import shape_text, total
-from perfsim.timing.kernel import BOUNDS, LayerTimes, fold
+from perfsim.timing.energy import ENERGIES
+from perfsim.timing.kernel import BOUNDS, PARTS, LayerTimes, fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 
 _SUMMED = ("weight_s", "stream_s", "overhead_s")
-ENERGIES = ("matrix_j", "vector_j", "sram_j", "ddr_j", "weight_j", "static_j", "energy_j")
 # The columns behind all others, of machines that state what they need.
 FURTHER = ("matrix_cycles", "weight_memory_bytes", *_SUMMED, *ENERGIES)
 
@@ -159,6 +160,18 @@ class Result:
         """The totals as a dictionary, in order; what the machine does not state is left out."""
         return {name: value for name, value in asdict(self.totals).items() if value is not None}
 
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it: totals, a chart, the layers."""
+        from perfsim.report.notebook import result_html
+
+        return result_html(
+            f"{self.program.name} on {self.machine.name}",
+            self.program.unpriced,
+            self.totals_record(),
+            self.columns,
+            parts_of(self.columns),
+        )
+
     def _locations(self) -> Columns:
         """The columns that say where each layer's tensors lie."""
         from perfsim.placement.placement import touches_of
@@ -183,6 +196,12 @@ class Result:
                     places.append(place)
                 columns[name].append(";".join(places))
         return columns
+
+
+def parts_of(columns: Iterable[str]) -> list[tuple[str, str]]:
+    """(part, column) of every part of a machine whose seconds are among `columns`: ("ddr", "ddr_s"), ..."""
+    present = set(columns)
+    return [(part, column) for part, column in PARTS.items() if column in present]
 
 
 def _spread(values: Any, layers: int) -> list[Any]:

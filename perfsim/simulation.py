@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from perfsim.errors import InvalidValueError, UnknownNameError, describe
-from perfsim.hardware.machine import Machine
+from perfsim.hardware.machine import NUMBERS, Machine, numbers_in, with_numbers
 from perfsim.network.graph import Network
 from perfsim.placement import placement_policy
 from perfsim.placement.placement import PlacementPolicy
-from perfsim.placement.prefetch import layer_before
 from perfsim.program import Program, lower
 from perfsim.result import Columns, Result
 from perfsim.timing.kernel import LayerTimes, TimingPolicy, layer_times, timing_policy
-from perfsim.timing.work import layer_work
+from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.traffic import Moved, MovedInSizes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from perfsim.timing.terms import Traffic
+    from perfsim.timing.work import LayerWork
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Wholes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -51,11 +53,14 @@ def simulate(
     places, times = policies_of(machine, placement, timing)
     sram_bytes: Any = machine.sram_bytes
     program = lower(network)
-    work = layer_work(program)
+    stage = output_stage(program, machine.extras.output_stage)
+    work = work_with(program, stage)
     placed = places.place(program, sram_bytes, double_buffered=machine.double_buffered)
-    layers = steady = layer_times(work, Moved(program, placed), machine, times)
+    through = machine.extras.write_through
+    layers = steady = layer_times(work, Moved(program, placed, stage, through), machine, times)
     if placed.kept_bytes.any():
-        steady = layer_times(work, Moved(program, placed, steady=True), machine, times)
+        moved = Moved(program, placed, stage, through, steady=True)
+        steady = layer_times(work, moved, machine, times)
     return Result(program, machine, placed, layers, steady, places, times)
 
 
@@ -73,37 +78,41 @@ class ArrayTotals:
 
 
 def simulate_array(
-    network: Network,
+    network: Network | Program,
     machines: Machine,
     placement: str | PlacementPolicy | None = None,
     timing: str | None = None,
 ) -> ArrayTotals:
     """The totals of `network` on every machine of an array, the same bits as one run each gives.
 
+    network: or the program that it was lowered to.
     machines: a Machine whose numbers are arrays of shape (machines,), or numbers that stand for all.
 
     A placement depends on the memory alone, so it is decided once per distinct size; the kernel then
     runs layer by layer over all machines.
     """
     places, times = policies_of(machines, placement, timing)
-    program: Program = lower(network)
-    work = layer_work(program)
+    program = network if isinstance(network, Program) else lower(network)
+    stage = output_stage(program, machines.extras.output_stage)
+    work = work_with(program, stage)
+    through = machines.extras.write_through
     sizes, which = np.unique(np.atleast_1d(machines.sram_bytes), return_inverse=True)
     doubled = machines.double_buffered
     placed = [places.place(program, int(size), double_buffered=doubled) for size in sizes]
-    traffic = MovedInSizes([Moved(program, each) for each in placed], which)
-    peaks = np.array([each.sram_used_bytes.max() for each in placed])
-    names = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
-    sums: dict[str, Any] = dict.fromkeys(names, 0.0) | {"ddr_bytes": 0}
-    done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
-    for position, before in enumerate(layer_before(program)):
-        layer = layer_times(work, traffic, machines, times, position, done.get(before))
-        for name in names:
-            sums[name] = sums[name] + layer.steps[name]
-        if work.counted[position]:
-            done = {position: layer}
-    shape = np.broadcast_shapes(which.shape, *(np.shape(sums[name]) for name in names))
-    full = {name: np.broadcast_to(sums[name], shape) for name in names}
+    moved = [Moved(program, each, stage, through) for each in placed]
+    peaks = np.array([each.sram_used_bytes.max() for each in placed])[which]
+    numbers = (*machines.numbers, *numbers_in(machines.extras).values())
+    count = np.broadcast_shapes(which.shape, *(np.shape(each) for each in numbers))[0]
+    full: dict[str, Any] = {name: np.empty(count) for name in _SUMS}
+    in_sizes = MovedInSizes(moved, which)
+    for start in range(0, count, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        if len(moved) > 1:
+            in_sizes.which = which[block]
+        traffic = in_sizes if len(moved) > 1 else moved[0]
+        sums = _sums(work, traffic, _some(machines, block), times)
+        for name, values in sums.items():
+            full[name][block] = values
     return ArrayTotals(
         ddr_bytes=full["ddr_bytes"].astype(np.int64),
         ddr_s=full["ddr_s"],
@@ -111,8 +120,39 @@ def simulate_array(
         vector_s=full["vector_s"],
         compute_s=full["compute_s"],
         total_s=full["layer_s"],
-        peak_sram_bytes=np.broadcast_to(peaks[which], shape),
+        peak_sram_bytes=np.broadcast_to(peaks, count),
     )
+
+
+# The machines of one pass of the kernel: so many that its arrays stay in a processor's cache.
+_BLOCK = 8192
+_SUMS = ("ddr_bytes", "ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+
+
+def _sums(
+    work: LayerWork, traffic: Traffic, machines: Machine, times: TimingPolicy
+) -> dict[str, Any]:
+    """The sums over the layers, each added in execution order."""
+    sums: dict[str, Any] = dict.fromkeys(_SUMS, 0.0)
+    done: dict[int, LayerTimes] = {}  # the times of the last layer that takes time
+    for position, before in enumerate(traffic.before.tolist()):
+        layer = layer_times(work, traffic, machines, times, position, done.get(before), lean=True)
+        for name in _SUMS:
+            sums[name] = sums[name] + layer.steps[name]
+        if work.counted[position]:
+            done = {position: layer}
+    return sums
+
+
+def _some(machines: Machine, block: slice) -> Machine:
+    """Some machines of an array of them."""
+
+    def cut(numbers: dict[str, Any]) -> dict[str, Any]:
+        return {key: value[block] for key, value in numbers.items() if np.size(value) > 1}
+
+    own = dict(zip(NUMBERS, machines.numbers, strict=True))
+    extras = with_numbers(machines.extras, cut(numbers_in(machines.extras)))
+    return replace(machines, **cut(own), extras=extras)
 
 
 def compare(
@@ -137,8 +177,9 @@ def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
     """Runs side by side: for each network its runs on all machines, the first being the base.
 
     Columns: network, hardware, placement, timing, layer, name, op, time_s, speedup (time on the first
-    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes. The whole network
-    is layer 0, named "total", before its layers; its memory is the peak.
+    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes; where any machine states energies
+    also energy_j, None on those that state none. The whole network is layer 0, named "total", before its layers;
+    its memory is the peak.
     """
     columns: Columns = {
         name: []
@@ -147,10 +188,13 @@ def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
             *("time_s", "speedup", "bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes"),
         )
     }
+    has_energy = any("energy_j" in result.columns for results in runs for result in results)
+    if has_energy:
+        columns["energy_j"] = []
     for results in runs:
         for result in results:
             for row in _comparison_rows(result, results[0]):
-                for name, value in zip(columns, row, strict=True):
+                for name, value in zip(columns, row if has_energy else row[:-1], strict=True):
                     columns[name].append(value)
     return columns
 
@@ -168,15 +212,16 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
             *(*run, 0, "total", "network", totals.total_s),
             speedup(base.totals.total_s, totals.total_s),
             *(totals.bound, totals.ddr_s, totals.compute_s, totals.ddr_bytes),
-            totals.peak_sram_bytes,
+            *(totals.peak_sram_bytes, totals.energy_j),
         )
     ]
+    energies = layers.get("energy_j", [None] * len(layers["layer"]))
     shown = ("bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes")
     for position, layer_s in enumerate(layers["layer_s"]):
         factor = speedup(base.columns["layer_s"][position], layer_s)
         identity = (layers[name][position] for name in ("layer", "name", "op"))
         rest = (layers[name][position] for name in shown)
-        rows.append((*run, *identity, layer_s, factor, *rest))
+        rows.append((*run, *identity, layer_s, factor, *rest, energies[position]))
     return rows
 
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from perfsim.per_object import per_object
-from perfsim.placement.placement import per_layer, touches_of
+from perfsim.placement.buffers import buffers_of
+from perfsim.placement.placement import Moves, per_layer, touches_of
 from perfsim.placement.prefetch import layer_before, prefetch_bytes
 from perfsim.program import Kind
 
 if TYPE_CHECKING:
     from perfsim.placement.placement import Placement
     from perfsim.program import Program
+    from perfsim.timing.output_stage import OutputStage
 
 Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -28,40 +30,78 @@ class Moved:
 
     which = None
 
-    def __init__(self, program: Program, placement: Placement, *, steady: bool = False) -> None:
+    _kept: Counts
+
+    def __init__(
+        self,
+        program: Program,
+        placement: Placement,
+        stage: OutputStage | None = None,
+        write_through: bool = False,
+        *,
+        steady: bool = False,
+    ) -> None:
         self._program = program
         self._placement = placement
-        self._kept = placement.kept_bytes if steady else 0
+        self._steady = steady
+        self._stage = stage
+        self._kept = placement.kept_bytes if steady else np.zeros_like(placement.kept_bytes)
+        if stage is not None:
+            self._kept = per_layer(stage.head, self._kept, len(stage.head))
+        self._moves = placement.moves
+        if write_through:
+            self._moves = _written_through(program, placement)
+        self._is_plain = stage is None and not write_through
+
+    def _sum(self, values: Counts) -> Counts:
+        """The sum of a value of each move per layer; those applied on the way out count with the one before."""
+        moves, layer = self._moves, self._moves.layer
+        if self._stage is not None:
+            values = np.where(self._stage.handed[moves.tensor], 0, values)
+            layer = self._stage.head[layer]
+        return per_layer(layer, values, len(self._program.layers))
 
     @cached_property
     def ddr_bytes(self) -> Counts:
         """All that moves."""
         placement = self._placement
-        return placement.ddr_read_bytes + placement.ddr_write_bytes - self._kept
+        if self._is_plain:
+            return placement.ddr_read_bytes + placement.ddr_write_bytes - self._kept
+        return self._sum(self._moves.read_bytes) + self.write_bytes - self._kept
 
     @cached_property
     def weight_read_bytes(self) -> Counts:
         """Weights that are read, but for those that an inference before has left."""
-        moves = self._placement.moves
+        moves = self._moves
         reads = np.where(_is_weight(self._program)[moves.tensor], moves.read_bytes, 0)
-        return per_layer(moves.layer, reads, len(self._program.layers)) - self._kept
+        return self._sum(reads) - self._kept
 
     @property
     def map_read_bytes(self) -> Counts:
         """Everything else that is read."""
-        return self._placement.ddr_read_bytes - self._kept - self.weight_read_bytes
+        return self._sum(self._moves.read_bytes) - self._kept - self.weight_read_bytes
 
     @property
     def write_bytes(self) -> Counts:
         """What is written."""
-        return self._placement.ddr_write_bytes
+        return self._sum(self._moves.write_bytes)
 
     @cached_property
     def ddr_transfers(self) -> Counts:
         """Tensors that move, each way for itself."""
-        moves = self._placement.moves
-        ways = (moves.read_bytes > 0).astype(np.int64) + (moves.write_bytes > 0)
-        return per_layer(moves.layer, ways, len(self._program.layers))
+        moves = self._moves
+        maps = (moves.read_bytes > 0) & ~_is_weight(self._program)[moves.tensor]
+        ways = maps.astype(np.int64) + (moves.write_bytes > 0)
+        return self._sum(ways) + self.weight_transfers
+
+    @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once, but for those that an inference before has left."""
+        moves = self._moves
+        reads = (moves.read_bytes > 0) & _is_weight(self._program)[moves.tensor]
+        if self._steady:
+            reads &= ~self._placement.pinned[moves.tensor]
+        return self._sum(reads.astype(np.int64))
 
     @cached_property
     def prefetch_bytes(self) -> Counts:
@@ -69,13 +109,17 @@ class Moved:
         touches, placement = touches_of(self._program), self._placement
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         kept = per_layer(touches.layer, np.where(pinned, touches.bytes, 0), touches.layers)
-        early = prefetch_bytes(self._program, placement) + kept
-        return np.asarray(np.minimum(early, self.weight_read_bytes))
+        early: Counts = prefetch_bytes(self._program, placement) + kept
+        possible: Counts = np.minimum(early, self.weight_read_bytes)
+        return possible
 
     @cached_property
     def before(self) -> Counts:
         """The layer before each, -1 for none."""
-        return np.array(layer_before(self._program), dtype=np.int64)
+        before = np.array(layer_before(self._program), dtype=np.int64)
+        if self._stage is None:
+            return before
+        return np.asarray(np.where(before >= 0, self._stage.head[before], -1))
 
 
 class MovedInSizes:
@@ -114,6 +158,11 @@ class MovedInSizes:
         return self._stacked(lambda each: each.ddr_transfers)
 
     @cached_property
+    def weight_transfers(self) -> Counts:
+        """Weights that are read, each tensor once."""
+        return self._stacked(lambda each: each.weight_transfers)
+
+    @cached_property
     def prefetch_bytes(self) -> Counts:
         """What can come in early."""
         return self._stacked(lambda each: each.prefetch_bytes)
@@ -122,6 +171,21 @@ class MovedInSizes:
     def before(self) -> Counts:
         """The layer before each."""
         return self._parts[0].before
+
+
+def _written_through(program: Program, placement: Placement) -> Moves:
+    """The moves of a placement, and the writing of each feature map that stays in internal memory."""
+    touches, moves, tensors = touches_of(program), placement.moves, len(program.tensors)
+    written = (moves.layer * tensors + moves.tensor)[moves.write_bytes > 0]
+    stays = touches.is_write & ~buffers_of(program).joined[touches.layer]
+    stays &= ~np.isin(touches.layer * tensors + touches.tensor, written)
+    layer, tensor, sizes = (each[stays] for each in (touches.layer, touches.tensor, touches.bytes))
+    return Moves(
+        layer=np.concatenate((moves.layer, layer)),
+        tensor=np.concatenate((moves.tensor, tensor)),
+        read_bytes=np.concatenate((moves.read_bytes, np.zeros_like(sizes))),
+        write_bytes=np.concatenate((moves.write_bytes, sizes)),
+    )
 
 
 @per_object

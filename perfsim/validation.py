@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from perfsim.document import Document, KeyPath
-from perfsim.errors import InputError, InvalidValueError, UnknownNameError, describe, unknown_name
+from perfsim.errors import (
+    InputError,
+    InvalidValueError,
+    UnknownNameError,
+    describe,
+    nearest_name,
+    unknown_name,
+)
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -53,10 +69,30 @@ def _name(value: object) -> Any:
     return value
 
 
+class Misfit(ValueError):  # noqa: N818 - it carries an error to where its place is known
+    """An error in values that must fit together, raised while a model is validated.
+
+    error: what is wrong.
+    keys: the paths of the keys that it is about, from the place that raises it; the error is placed at the first of
+        them that a ``--set`` has changed, else at the first.
+    """
+
+    def __init__(self, error: InputError, *keys: KeyPath) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.keys = keys
+
+
 Text = Annotated[str, BeforeValidator(printable)]
 Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+# A value that is one or a mapping of such: Annotated[Annotated[X, ONE] | Annotated[dict[K, X], MANY], ONE_OR_MANY].
+ONE, MANY = Tag("<one>"), Tag("<many>")
+ONE_OR_MANY = Discriminator(lambda value: (MANY if isinstance(value, dict) else ONE).tag)
+# What pydantic puts into the path of an error beside our keys: these, and the mark of an error about a key itself.
+_NO_KEYS = {ONE.tag, MANY.tag, "[key]"}
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -95,8 +131,8 @@ def validate(model: type[Model], value: object, document: Document, path: KeyPat
         # A misspelt key is a missing one too: once is enough.
         meant = {f"the key '{each.nearest}' is missing" for each, _ in found}
         problems = [
-            document.place(each, key)
-            for each, key in found
+            document.place(each, *keys)
+            for each, keys in found
             if each.what.split(" (")[0] not in meant
         ]
         problem, *problem.more = problems
@@ -110,31 +146,39 @@ def _order(detail: Any, document: Document, path: KeyPath) -> tuple[int, int]:
 
 def _translate(
     detail: Any, model: type[BaseModel], value: object, path: KeyPath
-) -> tuple[InputError, KeyPath]:
-    """Our error for one of pydantic's, and the path of keys where it belongs."""
-    location: KeyPath = detail["loc"]
+) -> tuple[InputError, list[KeyPath]]:
+    """Our error for one of pydantic's, and the paths of keys where it belongs."""
+    location: KeyPath = tuple(key for key in detail["loc"] if key not in _NO_KEYS)
     kind: str = detail["type"]
+    here = [(*path, *location)]
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])
-        return unknown_name("key", str(location[-1]), known, also=_ALSO_CALLED), (*path, *location)
+        return unknown_name("key", str(location[-1]), known, also=_ALSO_CALLED), here
     if kind == "missing":
         key = str(location[-1])
         field = _model_at(model, location[:-1]).model_fields.get(key)
         meaning = f" ({field.description})" if field and field.description else ""
-        return UnknownNameError(f"the key '{key}' is missing{meaning}"), (*path, *location[:-1])
+        return UnknownNameError(f"the key '{key}' is missing{meaning}"), [(*path, *location[:-1])]
     cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, Misfit):
+        return cause.error, [(*path, *location, *keys) for keys in cause.keys or [()]]
     if isinstance(cause, InputError):
-        return cause, (*path, *location)
+        return cause, here
     expected = _EXPECTED.get(kind)
     if expected is None:
-        return InvalidValueError(detail["msg"]), (*path, *location)
+        return InvalidValueError(detail["msg"]), here
+    given = _value_at(value, location, detail["input"])
+    nearest = None
+    if kind == "literal_error" and isinstance(given, str):
+        nearest = nearest_name(given, re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
     return (
         InvalidValueError(
             "",
-            found=describe(_value_at(value, location, detail["input"])),
+            found=describe(given),
             expected=expected.format(**detail.get("ctx", {})),
+            nearest=nearest,
         ),
-        (*path, *location),
+        here,
     )
 
 

@@ -24,7 +24,7 @@ from perfsim.placement.buffers import buffers_of
 from perfsim.placement.liveness import Liveness, whole_lives
 from perfsim.placement.memory_levels import spilled
 from perfsim.placement.placement import Placement
-from perfsim.placement.plan import placement_of
+from perfsim.placement.streaming import Streaming
 
 MEASURED = Path(__file__).resolve().parent.parent / "tests" / "published" / "measured"
 KIB = 1024
@@ -202,12 +202,6 @@ _KEEPS_OUTPUT = {
 }
 
 
-def external_placement(program: Program, sram_bytes: int) -> Placement:
-    """Every feature map external, as the workbook has it without SRAM; the memory is for tiles and weights."""
-    none = np.zeros(len(buffers_of(program).bytes), dtype=bool)
-    return placement_of(program, whole_lives(program, none), sram_bytes, "external")
-
-
 def nvdla_table() -> tuple[list[str], list[list[object]]]:
     """Header and rows: DRAM bytes of the workbook and of ours on both configurations, the difference by reason."""
     header = [
@@ -230,7 +224,7 @@ def nvdla_table() -> tuple[list[str], list[list[object]]]:
                 _per_layer_bytes(program, placement)
                 for placement in (
                     Liveness().place(program, sram_bytes),
-                    external_placement(program, sram_bytes),
+                    Streaming().place(program, sram_bytes),
                 )
             ]
             for network, program in programs.items()

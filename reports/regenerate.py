@@ -1,6 +1,7 @@
 """Writes what perfsim prints for its reference cases: ``python reports/regenerate.py [FOLDER]``.
 
-Into reports/ unless a folder is given, and then perfsim/networks_index.json, the list of bundled networks, as well.
+Into reports/ unless a folder is given, and then the pictures (reports/pictures.py and reports/validation.py, which
+need matplotlib) and perfsim/networks_index.json, the list of bundled networks, as well.
 The tests regenerate into a folder of their own and compare with what is committed and with what was published.
 """
 
@@ -13,8 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from memory_comparison import nvdla_table, stm32n6_table
+from pictures import draw_pictures
+from validation import draw_validation, write_validation
 
-from perfsim import Result, bundled_networks, load_hardware, load_network, simulate
+from perfsim import Result, bundled_networks, load_hardware, load_network, report, simulate
 from perfsim.report.catalog import network_record
 from perfsim.report.files import write_files
 from perfsim.report.run import run_sheet
@@ -22,6 +25,8 @@ from perfsim.report.run import run_sheet
 ROOT = Path(__file__).resolve().parent.parent
 BITS_PER_BYTE = 8
 WIDTH = 160
+
+COMPARED = ("1MB_2GBs_2TF", "1MB_4GBs_1TF", "4MB_4GBs_4TF", "16MB_16GBs_16TF")
 
 # The columns of the published tables: theirs, ours, and what turns ours into theirs.
 MEMORY = (
@@ -59,8 +64,21 @@ def main(folder: Path) -> None:
     )
     _write_run(reference / "mobilenet_printed", printed)
     _write_run(reference / "mobilenet", simulate(load_network("mobilenet"), machine))
+    _write_pages(folder / "pages", printed)
     _write_table(reference / "nvdla_dram.csv", *nvdla_table())
     _write_table(reference / "stm32n6_ram.csv", *stm32n6_table())
+    write_validation(folder / "validation")
+
+
+def _write_pages(folder: Path, printed: Result) -> None:
+    """The reference cases as pages: the two reference tables' run, and networks on machines side by side."""
+    folder.mkdir(exist_ok=True)
+    report(printed).write(folder / "mobilenet_printed.html")
+    machines = [load_hardware(name) for name in COMPARED]
+    for name in ("mobilenet_v1", "resnet50"):
+        network = load_network(name)
+        runs = (simulate(network, machine) for machine in machines)
+        report(*runs).write(folder / f"{name}.html")
 
 
 def models_index() -> str:
@@ -87,4 +105,6 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         (ROOT / "perfsim" / "networks_index.json").write_text(models_index(), encoding="utf-8")
+        draw_pictures(ROOT / "reports" / "pictures")
+        draw_validation(ROOT / "reports" / "validation")
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports")

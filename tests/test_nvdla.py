@@ -8,9 +8,10 @@ from itertools import product
 
 import pytest
 from conftest import PUBLISHED, ROOT, read_csv
-from memory_comparison import Row, external_placement, our_layers, workbook
+from memory_comparison import Row, our_layers, workbook
 
-from perfsim import load_hardware, load_network, lower, simulate
+from perfsim import Machine, load_hardware, load_network, lower, simulate
+from perfsim.placement import placement_policy
 
 WORKBOOK = read_csv(PUBLISHED / "measured" / "nvdla_workbook.csv")
 TABLE = read_csv(ROOT / "reports/reference/nvdla_dram.csv")  # test_reports.py keeps it fresh
@@ -67,6 +68,11 @@ DIFFERING = {
         "kept_on_chip": set(),
     },
 }  # fmt: skip
+
+
+def plain(name: str) -> Machine:
+    """A machine with the memory of a bundled one and none of its switches; feature maps stay where there is room."""
+    return Machine(name, load_hardware(name).sram_bytes, 1e10, 4.096e12, 1.6e10)
 
 
 def number(row: dict[str, str], name: str) -> float:
@@ -156,7 +162,7 @@ def programs():
 def test_the_agreeing_rows_from_their_shapes(programs):
     """By nothing but C, H, W, K of the row: input, weights, output and 3 K cross once each, in 512 KiB."""
     program = programs["ResNet50"]
-    placement = external_placement(program, 512 * 1024)
+    placement = placement_policy("streaming").place(program, 512 * 1024)
     moved = (placement.ddr_read_bytes + placement.ddr_write_bytes).tolist()
     ours = {layer.name: size for layer, size in zip(program.layers, moved, strict=True)}
     rows: dict[str, Row] = {row.name: row for row in workbook()}
@@ -177,7 +183,7 @@ def elements(shape: str) -> int:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_is_kept_on_chip_is_what_the_run_says_is_internal(network):
     """Each map of 8 bits that a layer finds or leaves on chip is moved less, except the network's input."""
-    columns = simulate(load_network(NETWORKS[network]), load_hardware("nvdla_2048")).columns
+    columns = simulate(load_network(NETWORKS[network]), plain("nvdla_2048")).columns
     kept = {}
     for position, name in enumerate(columns["name"]):
         touched = list(
@@ -215,13 +221,13 @@ def compulsory_bytes(network: str) -> int:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_with_sram_nothing_but_the_compulsory_moves(network):
-    result = simulate(load_network(NETWORKS[network]), load_hardware("nvdla_2048_sram"))
+    result = simulate(load_network(NETWORKS[network]), plain("nvdla_2048_sram"))
     assert result.totals.ddr_bytes == compulsory_bytes(network)
 
 
 def test_in_512_kib_alexnet_spills_one_map():
     """The first convolution's 96 x 55 x 55 are 55 % of the buffer: the normalisation cannot keep both its maps."""
-    result = simulate(load_network("alexnet_grouped"), load_hardware("nvdla_2048"))
+    result = simulate(load_network("alexnet_grouped"), plain("nvdla_2048"))
     assert result.totals.ddr_bytes == compulsory_bytes("AlexNet") + 2 * 96 * 55 * 55
 
 

@@ -61,7 +61,7 @@ def test_capacity_traffic_and_sums(policy, network):
             assert totals.peak_sram_bytes <= size
         least = compulsory_bytes(program, output=policy != "accumulate")
         assert totals.ddr_bytes >= least
-        if size == SIZES[-1] and policy != "accumulate":
+        if size == SIZES[-1] and policy not in ("accumulate", "streaming"):
             assert totals.ddr_bytes == least
         assert totals.ddr_bytes == sum(columns["ddr_bytes"])
         assert totals.ddr_read_bytes == sum(columns["ddr_read_bytes"])
@@ -282,7 +282,8 @@ def test_random_networks_keep_the_contract(network, policy):
     assert (np.diff(traffic.ddr_bytes) <= 0).all()
     assert (traffic.peak_sram_bytes <= sizes).all()
     assert (traffic.ddr_bytes >= compulsory_bytes(program)).all()
-    assert traffic.ddr_bytes[-1] == compulsory_bytes(program)
+    if policy != "streaming":  # which keeps no map, however much memory there is
+        assert traffic.ddr_bytes[-1] == compulsory_bytes(program)
 
 
 def _least_size(network, policy) -> int:
@@ -505,7 +506,8 @@ def test_one_tensor_read_twice_is_read_once(load):
     for policy in QUICK:
         columns = simulate(network, machine(1000), placement=policy).columns
         assert columns["input_bytes"] == [100]
-        assert columns["sram_used_bytes"] == [200]
+        held = 200 if policy != "streaming" else 2 * 64  # or a run of 64 bytes of each, as a tile
+        assert columns["sram_used_bytes"] == [held]
         assert columns["ddr_read_bytes"] == [100]
 
 
@@ -541,7 +543,7 @@ def test_an_input_that_nobody_reads_takes_nothing():
     )
     for policy in QUICK:
         totals = simulate(network, machine(1000), placement=policy).totals
-        assert totals.peak_sram_bytes == 200
+        assert totals.peak_sram_bytes == (200 if policy != "streaming" else 2 * 64)
         assert totals.ddr_read_bytes == 100
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from perfsim.placement import PLACEMENTS
 from perfsim.placement.memory_levels import ample_bytes
 from perfsim.placement.placement import UNLIMITED
 from perfsim.placement.prefetch import prefetch_bytes
+from perfsim.sweeps.compiled import compiled_which
+from perfsim.sweeps.plans import Plans
 
 THRESHOLD_POLICIES = [policy for policy in PLACEMENTS if not policy.searches]
 NETWORKS = ("mobilenet", "squeezenet1_1", "resnet18", "googlenet")
@@ -74,3 +78,69 @@ def test_ranges_follow_each_other_without_gaps(policy):
         size = placed.capacities.below_bytes
         seen += 1
     assert seen > 5
+
+
+TABLE = """layer,op,input_elements,output_elements,weights,macs
+1,max_pool,120,60,0,0
+2,fully_connected,60,80,200,100
+3,max_pool,80,20,0,0
+4,fully_connected,20,30,150,60
+"""
+CHAIN = """name: chain
+input: [2, 6, 6]
+layers:
+  - conv: {name: one, channels: 4, kernel: 3}
+  - max_pool: {name: two, kernel: 2}
+  - conv: {name: three, channels: 6, kernel: 3}
+  - add: {inputs: [three, previous]}
+  - fully_connected: {units: 5}
+"""
+
+
+@pytest.mark.parametrize("policy", THRESHOLD_POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize(("file", "text"), [("table.csv", TABLE), ("chain.yaml", CHAIN)])
+def test_every_single_memory_has_the_plan_that_is_found_for_it(file, text, policy, tmp_path):
+    path = tmp_path / file
+    path.write_text(text)
+    program = perfsim.lower(perfsim.load_network(path))
+    sizes = np.arange(1, 1500)
+    placed = {}
+    for size in sizes.tolist():
+        with contextlib.suppress(MemoryTooSmallError):
+            placed[size] = policy.place(program, size)
+    fitting = np.array(list(placed))
+    plans = Plans(program, policy, double_buffered=False)
+    plans.which(fitting[:: len(fitting) // 9])  # some are known, others not
+    which = plans.which(fitting)
+    breakpoints = plans.breakpoints
+    for size, number in zip(fitting.tolist(), which.tolist(), strict=True):
+        plan, own = plans.plans[number], placed[size]
+        assert plan.least_bytes <= size < plan.below_bytes
+        fills = own.capacities.fills
+        used = np.where(fills, size, plan.placement.sram_used_bytes)
+        assert np.array_equal(used, own.sram_used_bytes)
+        for key in ("internal", "ddr_read_bytes", "ddr_write_bytes", "kept_bytes", "pinned"):
+            assert np.array_equal(getattr(plan.placement, key), getattr(own, key)), (size, key)
+        early = prefetch_bytes(program, plan.placement, np.array([size]))[:, 0]
+        assert np.array_equal(early, prefetch_bytes(program, own))
+    assert len(breakpoints.least) > 3
+    assert any(each.capacities.fills.any() for each in placed.values()) == (
+        policy.name != "accumulate"
+    )
+    if find_spec("numba"):
+        assert np.array_equal(compiled_which(fitting, breakpoints), which)
+
+
+def test_a_memory_is_looked_up_where_a_bucket_holds_several_plans():
+    program = perfsim.lower(perfsim.load_network("mobilenet"))
+    plans = Plans(program, THRESHOLD_POLICIES[0], double_buffered=False)
+    sizes = np.unique(np.geomspace(2_000, 4_000_000, 20_000).astype(np.int64))
+    which = plans.which(sizes)
+    again = plans.which(sizes)
+    assert np.array_equal(which, again)
+    least = np.array([plan.least_bytes for plan in plans.plans])[again]
+    below = np.array([plan.below_bytes for plan in plans.plans])[again]
+    assert ((least <= sizes) & (sizes < below)).all()
+    assert np.bincount(plans.breakpoints.least >> plans.breakpoints.shift).max() > 1
+    if find_spec("numba"):
+        assert np.array_equal(compiled_which(sizes, plans.breakpoints), which)

@@ -10,7 +10,7 @@ import pytest
 from conftest import PUBLISHED, ROOT, read_csv
 from scipy.stats import spearmanr
 
-from perfsim import UnknownNameError, load_hardware, load_network, simulate, validate
+from perfsim import InputError, UnknownNameError, load_hardware, load_network, simulate, validate
 from perfsim.accuracy import accuracy_of, rank_correlation
 
 MEASURED = PUBLISHED / "measured"
@@ -200,6 +200,68 @@ def test_a_row_is_of_a_convolution_or_a_layer_or_the_network(perfsim_cli, write,
     assert validation.predicted_ms[-1] == pytest.approx(1000 * total_s, rel=1e-12)
 
 
+WITH_HEAD = "network,set,precision,batch,layer,with,measured_ms,width\n"
+
+
+def test_a_row_may_hold_further_layers(perfsim_cli, write, machine):
+    """A name and a number: the third of the layers is b."""
+    write("three.yaml", LAYERS)
+    rows = ["three.yaml,,int8,1,a,max_pool_1 3,2,8", "three.yaml,,int8,1,d,,2,9"]
+    validation = validate(write("m.csv", WITH_HEAD + "\n".join(rows)), machine)
+    table = simulate(load_network("three.yaml"), machine).table
+    layer_s = dict(zip(table["name"], table["layer_s"], strict=True))
+    together = layer_s["a"] + layer_s["max_pool_1"] + layer_s["b"]
+    assert validation.predicted_ms == pytest.approx([1000 * together, 1000 * layer_s["d"]], 1e-12)
+    assert validation.names == ["a", "d"]
+    assert validation.columns["with"] == ["max_pool_1 3", ""]
+    assert validation.columns["width"] == ["8", "9"]  # no slip of 'with'
+
+
+@pytest.mark.parametrize(
+    ("layer", "others", "said"),
+    [
+        ("a", "max_pol_1", "with: 'three' has no layer 'max_pol_1'"),
+        ("a", "99", "with: found layer 99"),
+        ("a", "b b", "with: the layer 'b' is in this row already"),
+        ("a", "1", "with: the layer '1' is in this row already"),
+        ("", "b", "with: found 'b', expected nothing beside a whole network"),
+    ],
+)
+def test_wrong_further_layers_are_one_error(write, machine, layer, others, said):
+    net = write("three.yaml", LAYERS)
+    file = write("m.csv", WITH_HEAD + f"{net},,int8,1,{layer},{others},2,\n")
+    with pytest.raises(InputError) as caught:
+        validate(file, machine)
+    assert str(caught.value).startswith(f"{file}:2: {said}")
+
+
+def test_several_files_are_their_rows_together(perfsim_cli, write, measured, machine):
+    first = measured("dense.yaml,,int8,1,1\n")
+    second = write(
+        "more.csv", "note,batch,measured_ms,network,set,precision\nx,4,2,dense.yaml,,int8\n"
+    )
+    validation = validate([first, second], machine)
+    apart = [validate(file, machine).predicted_ms[0] for file in (first, second)]
+    assert validation.predicted_ms == apart
+    assert validation.columns["note"] == ["", "x"]
+    assert [row.place for row in validation.measurements] == [f"{first}:2", f"{second}:2"]
+    run = perfsim_cli("validate", first, second, "--hw", "round.yaml")
+    assert run.status == 0
+    assert "2 rows: " in run.out
+    bad = write("bad.csv", HEAD + "dense.yaml,,int8,4,2\ndense.yaml,,int8,1,7\n")
+    run = perfsim_cli("validate", first, bad, "--hw", "round.yaml")
+    assert run.status == 2
+    assert (
+        f"{bad}:3: network: this measurement of 'dense.yaml' stands at line 2 of {first} too"
+        in run.err
+    )
+    empty_note = write("empty.csv", HEAD.replace("\n", ",note\n") + "dense.yaml,,int8,1,7,\n")
+    with pytest.raises(InputError, match=r"stands at line 2 of .* too"):
+        validate([first, empty_note], machine)
+    with pytest.raises(InputError, match="found no file"):
+        validate([], machine)
+
+
 @pytest.mark.parametrize(
     ("machine", "column"),
     [("nvdla_2048", "nosram_max_cycles"), ("nvdla_2048_sram", "cvsram4M_max_cycles")],
@@ -256,7 +318,7 @@ def test_the_result_as_json(perfsim_cli, measured):
     assert list(record) == [
         *("perfsim", "file", "hardware", "policies", "settings", "machine"),
         *("rows", "mape", "median", "worst", "bias", "rank_correlation"),
-        *("max_error", "measurements"),
+        *("networks", "layers", "within_interval", "max_error", "measurements"),
     ]
     assert (record["rows"], record["max_error"], record["rank_correlation"]) == (2, 0.8, -1)
     shares = [record[name] for name in ("mape", "median", "worst", "bias")]

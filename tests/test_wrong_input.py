@@ -49,7 +49,8 @@ NETWORKS = {
         layers("conv: {channels: 4, kernel: 3, kernel: 5}"),
         ["net.yaml:4", "'kernel' is repeated"],
     ),
-    "key that is a number": ("1: 2\n", ["net.yaml:1", "key must be text"]),
+    "key that is a number": ("1: 2\n", ["net.yaml:1", "unknown key '1'"]),
+    "key that is a fraction": ("1.5: 2\n", ["net.yaml:1", "key must be text"]),
     "tag": ("name: !!python/name:os.system x\n", ["net.yaml:1", "tag"]),
     "misspelt key": (
         "name: n\ninput: [3, 8, 8]\nlayrs: []\n",

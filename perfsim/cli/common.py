@@ -52,7 +52,6 @@ def add_run_options(
         "width=0.5, precision.weight=4, hw.ddr_bandwidth=4GB/s",
     )
     add_allow_unpriced(parser)
-
     parser.add_argument(
         "--order",
         choices=("given", "memory"),
@@ -114,6 +113,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         dest="outputs",
         help="write a file, its format by its suffix (.csv, .json, .parquet); may be repeated",
     )
+    add_format(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The options --format and --quiet."""
     parser.add_argument(
         "--format", choices=FORMATS, help="what goes to standard output (default: table)"
     )
@@ -190,13 +194,11 @@ def load_inputs(
         from perfsim.placement.order import order_for_memory
 
         networks = [order_for_memory(network) for network in networks]
-    return (
-        networks,
-        [
-            machine if machine.name == name else replace(machine, name=name)
-            for machine, name in zip(machines, machine_names, strict=True)
-        ],
-    )
+    machines = [
+        machine if machine.name == name else replace(machine, name=name)
+        for machine, name in zip(machines, machine_names, strict=True)
+    ]
+    return networks, machines
 
 
 def _told_apart(names: list[str], words: list[str]) -> list[str]:
@@ -233,12 +235,16 @@ def give_out(sheet: Sheet, arguments: argparse.Namespace) -> None:
         from perfsim.report.files import write_files
 
         write_files(sheet, arguments.outputs)
-    chosen = arguments.format
-    if chosen == "csv":
+    show_sheet(sheet, arguments)
+
+
+def show_sheet(sheet: Sheet, arguments: argparse.Namespace) -> None:
+    """Standard output in the chosen format."""
+    if arguments.format == "csv":
         show(csv_text(sheet))
-    elif chosen == "json":
+    elif arguments.format == "json":
         show(json_text(sheet))
-    elif chosen == "table" or not arguments.quiet:
+    elif arguments.format == "table" or not arguments.quiet:
         import shutil
 
         show(sheet.text(shutil.get_terminal_size((80, 24)).columns))
@@ -288,8 +294,7 @@ def share(text: str, option: str) -> float:
 def chosen_placement(arguments: argparse.Namespace) -> str | PlacementPolicy | None:
     """The value of --placement, searching no longer than --time-limit says."""
     if arguments.time_limit is None:
-        name: str | None = arguments.placement
-        return name
+        return str(arguments.placement) if arguments.placement else None
     from perfsim.placement.optimal import Optimal
 
     if arguments.placement != Optimal.name:

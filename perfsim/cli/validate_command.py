@@ -3,9 +3,9 @@
 perfsim validate measured.csv --hw machine.yaml
 perfsim validate measured.csv --hw nvdla_2048 --set hw.ddr_bandwidth=8GB/s --max-error 10% -o compared.csv
 
-MEASUREMENTS is a CSV file with the columns network, set, precision, batch, measured_ms and, for single layers,
-convolution or layer; further columns are carried along. The steady time is compared: that of every inference after
-the first.
+MEASUREMENTS are CSV files with the columns network, set, precision, batch, measured_ms and, for single layers,
+convolution or layer, and with (layers that are in the same time); further columns are carried along. The steady time
+is compared: that of every inference after the first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from perfsim.errors import UnknownNameError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``perfsim validate``."""
-    parser.add_argument("file", metavar="MEASUREMENTS", help="a CSV file of measured latencies")
+    parser.add_argument(
+        "files", nargs="+", metavar="MEASUREMENTS", help="CSV files of measured latencies"
+    )
     common.add_machine(parser)
     common.add_settings(parser, "machine's file", "hw.ddr_bandwidth=4GB/s")
     common.add_policies(parser)
@@ -53,9 +55,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.report.validate import percent, validate_sheet
 
     (profile,) = arguments.hw
-    check_outputs(arguments.outputs, [Path(arguments.file), catalog.find_machine(profile)])
+    check_outputs(arguments.outputs, [*map(Path, arguments.files), catalog.find_machine(profile)])
     machine = load_hardware(profile, **for_machine)
-    validation = validate(arguments.file, machine, placement, arguments.timing)
+    validation = validate(arguments.files, machine, placement, arguments.timing)
     for text in validation.warnings:
         common.warn(text, arguments)
     common.give_out(validate_sheet(validation, arguments.settings, max_error), arguments)

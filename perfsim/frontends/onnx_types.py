@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from perfsim.network.work import Shape, elements
@@ -40,6 +42,11 @@ def bits_of(elem_type: int) -> int:
 def is_fraction(elem_type: int) -> bool:
     """Whether elements of this type are fractions."""
     return elem_type in _FRACTIONS
+
+
+def is_external(tensor: Any) -> bool:
+    """Whether the values of a TensorProto are in a file beside the model."""
+    return bool(tensor.data_location == _KINDS.EXTERNAL)
 
 
 def params_of(shape: Shape, elem_type: int) -> int:

@@ -157,7 +157,7 @@ def _fields() -> dict[str, Field]:
                 *bandwidth,
                 start="ddr_bandwidth",
             )
-            for name in ("", "read_", "write_")
+            for name in ("", "read_", "write_", "operand_")
         ),
         Field(
             "weight_memory.bandwidth",
@@ -194,6 +194,7 @@ _FOR_ALL: Mapping[str, tuple[Any, ...]] = {
     "compression.weight": tuple(LAYER_CLASSES),
     "energy.mac": (1024,),
 }
+_EXTRAS = "extras."
 _OF_THE_RATE = ("matrix", "clock", "macs_per_cycle")
 _NEW_PARTS: Mapping[str, Any] = {
     "array": Grid(),
@@ -231,28 +232,31 @@ def with_values(
 
     Raises UnknownNameError for an unknown key, or one of a part that the machine lacks and that needs more numbers.
     """
+    numbers: dict[str, Any] = {}
+    extras = machine.extras
     for key, number in values.items():
         path = field_of(key).path
         if key in _FOR_ALL:
             number = dict.fromkeys(_FOR_ALL[key], number)  # noqa: PLW2901
-        if path:
-            try:
-                machine = _put(machine, path.split("."), number)
-            except LookupError:
-                raise UnknownNameError(
-                    f"'{machine.name}' does not state what '{key}' is a part of",
-                    expected="a key of its file",
-                ).at(where=key) from None
+        try:
+            if path.startswith(_EXTRAS):
+                extras = _put(extras, path.removeprefix(_EXTRAS).split("."), number)
+            elif path:
+                numbers[path] = number
+        except LookupError:
+            raise UnknownNameError(
+                f"'{machine.name}' does not state what '{key}' is a part of",
+                expected="a key of its file",
+            ).at(where=key) from None
     if any(key.split(".")[0] in (*_OF_THE_RATE, "array") for key in values):
         replaced = {key.split(".")[0] for key in values if key in _OF_THE_RATE}
         kept = {key: number for key, number in stated.items() if key.split(".")[0] not in replaced}
-        rates = _rates({**kept, **values}, machine.extras.array)
+        rates = _rates({**kept, **values}, extras.array)
         native = next(iter(rates.values()))
         speed = {width: rate / native for width, rate in rates.items() if width}
-        machine = replace(
-            machine, matrix_flops=native, extras=replace(machine.extras, matrix_speed=speed)
-        )
-    return machine
+        numbers["matrix_flops"] = native
+        extras = replace(extras, matrix_speed=speed)
+    return replace(machine, **numbers, extras=extras)
 
 
 def start_of(key: str, stated: Mapping[str, float]) -> float | None:

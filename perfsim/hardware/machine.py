@@ -39,6 +39,7 @@ class Machine:
         extras: everything else that is known of it.
         places: where each key was read ("file:line"), for error messages.
         stated: the numbers that its file states, by dotted key, in SI units; empty where it was made by hand.
+        changed: the dotted keys of its file that settings replaced.
 
     Raises InvalidValueError when a number is not above zero (NaN is not).
     """
@@ -55,6 +56,7 @@ class Machine:
     extras: Extras = field(default_factory=Extras, repr=False)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     stated: Mapping[str, float] = field(default_factory=dict, repr=False)
+    changed: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for key, value in zip(NUMBERS, self.numbers, strict=True):
@@ -107,7 +109,7 @@ def numbers_in(part: object) -> dict[str, Any]:
             is_dataclass(value) and not isinstance(value, Calibration)
         ):
             found |= {f"{key}.{inner}": number for inner, number in numbers_in(value).items()}
-        elif not isinstance(value, bool | str | None | Calibration):
+        elif not isinstance(value, bool | str | tuple | None | Calibration):
             found[str(key)] = value
     return found
 

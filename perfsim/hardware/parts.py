@@ -51,7 +51,7 @@ class Winograd:
     """Convolutions with fewer multiplications (Lavin and Gray, arXiv:1509.09308).
 
     Attributes:
-        kernel, stride: of the convolutions that run so, square ones without groups.
+        kernel, stride: of the convolutions that run so, square ones, also grouped, not depthwise.
         gain: multiply-accumulates of the direct convolution for each one that is done.
         weights: bytes of the transformed weights for each byte of the given ones.
     """
@@ -62,6 +62,10 @@ class Winograd:
     weights: Values
 
 
+# What a grid rounds up: its three dimensions, and the taps of a kernel that is packed by its stride.
+ROUNDED = ("pixels", "input_channels", "output_channels", "taps")
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """An array that works on so many pixels, input and output channels in a cycle; each is rounded up.
@@ -69,8 +73,11 @@ class Grid:
     Attributes:
         pixels: neighbours in a row of the output.
         input_channels, output_channels: of one group.
-        packing: what else fills the input channels: "none"; of layers that have fewer than those "kernel_row" (the taps
-            of a row of the kernel) or "stride" (the pixels that a stride skips); of every layer "kernel" (all taps).
+        packing: what else fills the input channels: "none", "kernel_row" (the taps of a row of the kernel), "stride"
+            (the pixels that a stride skips), "kernel" (all taps).
+        packing_layers: "narrow" (those with fewer input channels than the array) or "all"; "" for what is usual: all
+            for "kernel", else narrow.
+        rounded: of `ROUNDED`, what is rounded up to whole steps; the rest is used up to the last piece.
         depthwise, winograd: None for none.
     """
 
@@ -80,6 +87,8 @@ class Grid:
     packing: str = "none"
     depthwise: DepthwiseUnit | None = None
     winograd: Winograd | None = None
+    packing_layers: str = ""
+    rounded: tuple[str, ...] = ROUNDED
 
     @property
     def macs_per_cycle(self) -> Values:
@@ -144,6 +153,7 @@ class Stream:
     Attributes:
         bytes_per_s: in both directions together; None where they are separate.
         read_bytes_per_s, write_bytes_per_s: of each direction; None for one that never limits.
+        operand_bytes_per_s: of what is read on the way out (`output_stage`); None where it is read as the rest.
         hidden: whether it passes while the units compute, or before and after.
     """
 
@@ -151,6 +161,7 @@ class Stream:
     read_bytes_per_s: Values | None = None
     write_bytes_per_s: Values | None = None
     hidden: bool = True
+    operand_bytes_per_s: Values | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +233,8 @@ class Extras:
             the smallest width that holds its operands. Empty: the same at all widths.
         feature_map_ratio: bytes of feature maps that move over DDR for each byte of them.
         weight_ratio: bytes of weights that move for each byte of them, by class of layers.
+        output_stage: operators of the vector unit that are applied on the matrix unit's way out.
+        write_through: whether feature maps that stay in internal memory are written to external memory as well.
         layer_cost_s, inference_cost_s: time that each layer and each inference takes beside.
     """
 
@@ -235,6 +248,8 @@ class Extras:
     weight_memory: WeightMemory | None = None
     feature_map_ratio: Values | None = None
     weight_ratio: Mapping[str, Values] = field(default_factory=dict)
+    output_stage: tuple[str, ...] = ()
+    write_through: bool = False
     layer_cost_s: Values | None = None
     inference_cost_s: Values | None = None
     energy: Energy | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from os import PathLike
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from perfsim import catalog
 from perfsim.document import Document, read_document
-from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
 from perfsim.hardware.fields import flattened, peak_rates
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.hardware.parts import Extras
@@ -22,19 +23,35 @@ from perfsim.hardware.profile_parts import (
     StreamProfile,
     WeightMemoryProfile,
     check_efficiency,
+    shared_weights,
 )
 from perfsim.hardware.profile_types import (
     Bandwidth,
     Compute,
+    ComputeByWidth,
     Frequency,
+    LayerClass,
     Ratio,
     Seconds,
     Size,
-    Whole,
-    Width,
+    WholeByWidth,
 )
 from perfsim.settings import apply_settings
-from perfsim.validation import STRICT, Name, Text, validate
+from perfsim.validation import STRICT, Misfit, Name, Text, validate
+
+
+def _check_output_stage(value: Any) -> Any:
+    """Operators of the vector unit by their names; raises UnknownNameError or InvalidValueError."""
+    from perfsim.network.operator import Unit  # few machines say so
+    from perfsim.network.operators import OPERATORS
+
+    names = [name for name, each in OPERATORS.items() if each.unit is Unit.VECTOR]
+    if not isinstance(value, list):
+        raise InvalidValueError("", found=describe(value), expected="a list of operators")
+    for name in value:
+        if name not in names:
+            raise unknown_name("operator of the vector unit", str(name), names)
+    return value
 
 
 class HardwareProfile(BaseModel):
@@ -45,7 +62,7 @@ class HardwareProfile(BaseModel):
     name: Name = Field(description="the machine's name")
     sram: Size = Field(description="internal memory, such as '1 MB' (10^6 bytes) or '1 MiB' (2^20)")
     ddr_bandwidth: Bandwidth = Field(description="to external memory, such as '1 GB/s'")
-    matrix: Compute | dict[Width, Compute] | None = Field(
+    matrix: ComputeByWidth | None = Field(
         None,
         description="peak of the matrix unit, such as '1 TFLOPS', or peaks by width in bits, the native one first; one "
         "multiply-accumulate is 2 FLOP",
@@ -58,7 +75,7 @@ class HardwareProfile(BaseModel):
         description="whether the next tile is read while one is worked on, into a second buffer",
     )
     clock: Frequency | None = Field(None, description="of the matrix unit, such as '300 MHz'")
-    macs_per_cycle: Whole | dict[Width, Whole] | None = Field(
+    macs_per_cycle: WholeByWidth | None = Field(
         None,
         description="multiply-accumulates per cycle, or by width in bits, the native one first",
     )
@@ -78,6 +95,15 @@ class HardwareProfile(BaseModel):
     compression: CompressionProfile | None = Field(
         None, description="bytes that move for each byte of a tensor"
     )
+    weights_shared_by: dict[LayerClass, Annotated[Ratio, Field(ge=1)]] = Field(
+        {}, description="images that have a fetch of weights in common, by class of layers"
+    )
+    output_stage: Annotated[list[str], BeforeValidator(_check_output_stage)] = Field(
+        [], description="operators that are applied on the matrix unit's way out, such as add"
+    )
+    write_through: bool = Field(
+        False, description="whether feature maps that stay on chip are written to DDR as well"
+    )
     layer_cost: Seconds | None = Field(None, description="time of each layer beside")
     inference_cost: Seconds | None = Field(None, description="time of each inference beside")
     energy: EnergyProfile | None = Field(None, description="energy per event")
@@ -89,61 +115,82 @@ class HardwareProfile(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> HardwareProfile:
-        rates = self.rates()
-        if not rates:
-            raise UnknownNameError(
-                "the key 'matrix' is missing (peak of the matrix unit, such as '1 TFLOPS'), and so are 'clock' and "
-                "'macs_per_cycle' that would give it"
+        if not self.rates():
+            raise Misfit(
+                UnknownNameError(
+                    "the key 'matrix' is missing (peak of the matrix unit, such as '1 TFLOPS'), and so are 'clock' and "
+                    "'macs_per_cycle' that would give it"
+                )
             )
-        if self.energy is not None and self.energy.weight_byte and self.weight_memory is None:
-            raise InvalidValueError(
-                "there is no memory of its own for weights",
-                found="energy.weight_byte",
-                expected="weight_memory, or no energy.weight_byte",
+        energy, has_own = self.energy, self.weight_memory is not None
+        if energy is not None and (energy.weight_byte is not None) != has_own:
+            raise Misfit(
+                InvalidValueError(
+                    "there is a memory for weights"
+                    if has_own
+                    else "there is no memory for weights",
+                    found="no weight_byte" if has_own else "weight_byte",
+                    expected="its energy per byte" if has_own else "weight_memory beside it",
+                ),
+                *([] if has_own else [("energy", "weight_byte")]),
+                ("energy",),
+                ("weight_memory",),
             )
         return self
 
     def rates(self) -> dict[int, float]:
         """Peaks of the matrix unit [FLOP/s] by width [bits], the native one first; the width is 0 where none is given.
 
-        Raises InvalidValueError where what is stated contradicts itself.
+        Raises Misfit where what is stated contradicts itself.
         """
+        derived = self._rates_of_the_clock()
         stated = self.matrix if isinstance(self.matrix, dict) else {0: self.matrix or 0.0}
+        if not derived:
+            return {width: rate for width, rate in stated.items() if rate}
+        for width, rate in stated.items():
+            own = derived.get(width) if width or 0 in derived else next(iter(derived.values()))
+            if rate and (own is None or abs(rate - own) > 0.005 * own):
+                bits = f" for {width} bits" if width else ""
+                raise Misfit(
+                    InvalidValueError(
+                        "matrix and clock x macs_per_cycle x 2 contradict each other",
+                        found=f"{rate:.4g} FLOPS{bits}, "
+                        + (f"{own:.4g} from the clock" if own else "nothing from the clock"),
+                        expected="one of them, or the same",
+                    ),
+                    *(("matrix",), ("clock",), ("macs_per_cycle",), ("array",)),
+                )
+        return derived
+
+    def _rates_of_the_clock(self) -> dict[int, float]:
+        """The peaks that the clock and the multiply-accumulates per cycle give; empty where there is no clock."""
         macs = self.macs_per_cycle
         per_cycle = macs if isinstance(macs, dict) else {0: macs or 0}
         if self.array is not None:
             lanes = int(self.array.part().macs_per_cycle)
-            native = next(iter(per_cycle.values())) or lanes
+            native = next(iter(per_cycle.values()), 0) or lanes
             if native != lanes:
-                raise InvalidValueError(
-                    "macs_per_cycle and the array contradict each other",
-                    found=f"macs_per_cycle: {native}, an array of {lanes}",
-                    expected="one of them, or the same",
+                raise Misfit(
+                    InvalidValueError(
+                        "macs_per_cycle and the array contradict each other",
+                        found=f"{native}, and an array of {lanes}",
+                        expected="one of them, or the same",
+                    ),
+                    *(("macs_per_cycle",), ("array",)),
                 )
             per_cycle = per_cycle if any(per_cycle.values()) else {0: lanes}
-        if self.clock is None or not any(per_cycle.values()):
-            if self.clock is not None:
-                raise InvalidValueError(
-                    "a clock alone says nothing",
-                    found="clock",
-                    expected="macs_per_cycle or array beside it",
-                )
-            if macs is not None:
-                raise InvalidValueError(
-                    "macs_per_cycle alone says nothing", expected="clock beside it"
-                )
-            return {width: rate for width, rate in stated.items() if rate}
-        derived = peak_rates(self.clock, per_cycle)
-        for width, rate in stated.items():
-            own = derived.get(width) if width or 0 in derived else next(iter(derived.values()))
-            if rate and (own is None or abs(rate - own) > 0.005 * own):
-                raise InvalidValueError(
-                    "matrix and clock × macs_per_cycle × 2 contradict each other",
-                    found=f"matrix: {rate:.6g} FLOPS"
-                    + (f", {own:.6g} from the clock" if own else f", nothing for {width} bits"),
-                    expected="one of them, or the same",
-                )
-        return derived
+        counted = any(per_cycle.values())
+        if self.clock is not None and not counted:
+            expected = "macs_per_cycle or array beside it"
+            raise Misfit(
+                InvalidValueError("a clock alone says nothing", expected=expected), ("clock",)
+            )
+        if self.clock is None and macs is not None:
+            error = InvalidValueError(
+                "macs_per_cycle alone says nothing", expected="clock beside it"
+            )
+            raise Misfit(error, ("macs_per_cycle",))
+        return {} if self.clock is None else peak_rates(self.clock, per_cycle)
 
     def extras(self) -> Extras:
         """All but the four numbers."""
@@ -160,7 +207,11 @@ class HardwareProfile(BaseModel):
             stream=self.stream.part() if self.stream else None,
             weight_memory=self.weight_memory.part() if self.weight_memory else None,
             feature_map_ratio=compression.feature_map if compression else None,
-            weight_ratio=compression.weights() if compression else {},
+            weight_ratio=shared_weights(
+                compression.weights() if compression else {}, self.weights_shared_by
+            ),
+            output_stage=tuple(self.output_stage),
+            write_through=self.write_through,
             layer_cost_s=self.layer_cost,
             inference_cost_s=self.inference_cost,
             energy=self.energy.part() if self.energy else None,
@@ -177,7 +228,8 @@ def load_hardware(file: str | PathLike[str], /, **settings: Any) -> Machine:
     """
     document = read_document(catalog.find_machine(file))
     apply_settings(document, settings)
-    return read_machine(document)
+    changed = tuple(key for key, value in settings.items() if value is not None)
+    return replace(read_machine(document), changed=changed)
 
 
 def read_machine(document: Document) -> Machine:

@@ -7,9 +7,17 @@ from typing import Literal
 from pydantic import BaseModel, Field, model_validator
 
 from perfsim.errors import InvalidValueError, UnknownNameError
-from perfsim.hardware.parts import Array, DepthwiseUnit, Grid, RowStationary, Systolic, Winograd
+from perfsim.hardware.parts import (
+    ROUNDED,
+    Array,
+    DepthwiseUnit,
+    Grid,
+    RowStationary,
+    Systolic,
+    Winograd,
+)
 from perfsim.hardware.profile_types import Bandwidth, Ratio, Size, Whole
-from perfsim.validation import STRICT
+from perfsim.validation import STRICT, Misfit
 
 
 class DepthwiseProfile(BaseModel):
@@ -50,8 +58,16 @@ class ArrayProfile(BaseModel):
     output_channels: Whole | None = Field(None, description="output channels in a cycle")
     packing: Literal["none", "kernel_row", "kernel", "stride"] | None = Field(
         None,
-        description="what else fills the input channels: the taps of a row of the kernel (kernel_row) or the pixels "
-        "that a stride skips (stride), in layers with fewer channels; all taps (kernel), in every layer",
+        description="what else fills the input channels: the taps of a row of the kernel (kernel_row), the pixels that "
+        "a stride skips (stride) or all taps (kernel)",
+    )
+    packing_layers: Literal["narrow", "all"] | None = Field(
+        None,
+        description="which layers are packed: those with fewer channels (narrow, unless given for kernel_row and "
+        "stride) or all (for kernel)",
+    )
+    rounded: list[Literal["pixels", "input_channels", "output_channels", "taps"]] | None = Field(
+        None, description="what is rounded up to whole steps of the array; all of it unless given"
     )
     rows: Whole | None = Field(None, description="rows of a systolic or row-stationary array")
     columns: Whole | None = Field(None, description="its columns")
@@ -75,7 +91,10 @@ class ArrayProfile(BaseModel):
         None, description="convolutions with fewer multiplications"
     )
 
-    _GRID = ("pixels", "input_channels", "output_channels", "packing")
+    _GRID = (
+        *("pixels", "input_channels", "output_channels"),
+        *("packing", "packing_layers", "rounded"),
+    )
     _ROW = ("input_words", "weight_words", "buffer", "partial_sum_bandwidth")
 
     @model_validator(mode="after")
@@ -91,26 +110,35 @@ class ArrayProfile(BaseModel):
             needed = {"rows", "columns", "flow"}
             allowed = {*needed, "preload", "depthwise", "winograd"}
             kind = f"a systolic array that is {self.flow}"
-        for name in given - allowed:
-            raise InvalidValueError(
-                f"'{name}' is nothing of {kind}", expected=f"{', '.join(sorted(allowed))}"
+        for name in sorted(given - allowed):
+            hint = (
+                "; 'flow' is missing" if name in ("rows", "columns", "preload", *self._ROW) else ""
             )
+            error = InvalidValueError(
+                f"'{name}' is nothing of {kind}{hint if self.flow is None else ''}",
+                expected=f"one of {', '.join(name for name in type(self).model_fields if name in allowed)}",
+            )
+            raise Misfit(error, (name,))
         for name in sorted(needed - given):
-            raise UnknownNameError(f"the key '{name}' is missing, which {kind} needs")
+            raise Misfit(UnknownNameError(f"the key '{name}' is missing, which {kind} needs"))
         if self.preload and self.flow == "output_stationary":
-            raise InvalidValueError(
+            error = InvalidValueError(
                 "an output-stationary array loads nothing that stays",
-                found="preload: true",
+                found="true",
                 expected="no preload",
             )
+            raise Misfit(error, ("preload",), ("flow",))
         part = self.part()
         unit = part.depthwise
         if unit is not None and unit.macs_per_cycle > part.macs_per_cycle:
-            raise InvalidValueError(
+            error = InvalidValueError(
                 "the depthwise unit is larger than the array",
                 found=f"{unit.macs_per_cycle} multiply-accumulates per cycle",
                 expected=f"at most the array's {part.macs_per_cycle}",
             )
+            inside = [("depthwise", "pixels"), ("depthwise", "channels")]
+            sizes = ("rows", "columns", "pixels", "input_channels", "output_channels")
+            raise Misfit(error, ("depthwise",), *inside, *((name,) for name in sizes))
         return self
 
     def part(self) -> Array:
@@ -125,6 +153,8 @@ class ArrayProfile(BaseModel):
                 self.packing or "none",
                 depthwise,
                 winograd,
+                self.packing_layers or "",
+                ROUNDED if self.rounded is None else tuple(self.rounded),
             )
         rows, columns = self.rows or 1, self.columns or 1
         if self.flow == "row_stationary":

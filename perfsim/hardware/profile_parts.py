@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from perfsim.errors import InvalidValueError, describe, unknown_name
 from perfsim.hardware.parts import (
-    CLASS_RULES,
     LAYER_CLASSES,
     Calibration,
     Energy,
     Stream,
     WeightMemory,
 )
-from perfsim.hardware.profile_types import Bandwidth, Joules, Ratio, Watts, Width, as_number
-from perfsim.validation import STRICT, Text
+from perfsim.hardware.profile_types import (
+    Bandwidth,
+    Joules,
+    JoulesByWidth,
+    Ratio,
+    RatioByClass,
+    Watts,
+    as_number,
+)
+from perfsim.validation import STRICT, Misfit, Text
+
+Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
 class StreamProfile(BaseModel):
@@ -28,22 +37,38 @@ class StreamProfile(BaseModel):
     bandwidth: Bandwidth | None = Field(None, description="both directions together")
     read_bandwidth: Bandwidth | None = Field(None, description="to the units")
     write_bandwidth: Bandwidth | None = Field(None, description="from the units")
+    operand_bandwidth: Bandwidth | None = Field(
+        None, description="to what is applied on the way out (output_stage), a port of its own"
+    )
     hidden: bool = Field(True, description="whether it passes while the units compute")
 
     @model_validator(mode="after")
     def _has_one(self) -> StreamProfile:
         apart = (self.read_bandwidth, self.write_bandwidth)
         if (self.bandwidth is None) == (apart == (None, None)):
+            found = "bandwidth and that of a direction" if self.bandwidth else "no bandwidth"
             raise InvalidValueError(
                 "",
-                found="bandwidth and those of each direction" if self.bandwidth else "none",
+                found=found,
                 expected="either bandwidth, or read_bandwidth, write_bandwidth or both",
+            )
+        if self.operand_bandwidth and self.read_bandwidth is None:
+            raise InvalidValueError(
+                "a port for operands stands beside one for the rest",
+                found="operand_bandwidth alone",
+                expected="read_bandwidth beside it",
             )
         return self
 
     def part(self) -> Stream:
         """The stream."""
-        return Stream(self.bandwidth, self.read_bandwidth, self.write_bandwidth, self.hidden)
+        return Stream(
+            self.bandwidth,
+            self.read_bandwidth,
+            self.write_bandwidth,
+            self.hidden,
+            self.operand_bandwidth,
+        )
 
 
 class WeightMemoryProfile(BaseModel):
@@ -65,7 +90,7 @@ class CompressionProfile(BaseModel):
     model_config = STRICT
 
     feature_map: Ratio | None = Field(None, description="of feature maps, over DDR")
-    weight: Ratio | dict[str, Ratio] | None = Field(
+    weight: RatioByClass | None = Field(
         None, description="of weights: one number, or by class of layers"
     )
 
@@ -73,7 +98,7 @@ class CompressionProfile(BaseModel):
         """The ratio of weights by class of layers."""
         if isinstance(self.weight, float | int):
             return dict.fromkeys(LAYER_CLASSES, float(self.weight))
-        return check_classes(self.weight or {}, "weight")
+        return dict(self.weight or {})
 
 
 class EnergyProfile(BaseModel):
@@ -81,9 +106,7 @@ class EnergyProfile(BaseModel):
 
     model_config = STRICT
 
-    mac: Joules | dict[Width, Joules] = Field(
-        description="per multiply-accumulate, or by width in bits"
-    )
+    mac: JoulesByWidth = Field(description="per multiply-accumulate, or by width in bits")
     vector_op: Joules = Field(description="per operation of the vector unit")
     sram_byte: Joules = Field(description="per byte to or from internal memory")
     ddr_byte: Joules = Field(description="per byte to or from external memory")
@@ -115,8 +138,8 @@ class CalibrationProfile(BaseModel):
     )
     networks: list[Text] = Field([], description="the networks that were measured")
     operators: list[Text] = Field([], description="the operators in them")
-    macs: tuple[int, int] | None = Field(None, description="least and most of a row")
-    layers: tuple[int, int] | None = Field(None, description="least and most of a row")
+    macs: Range | None = Field(None, description="least and most of a row")
+    layers: Range | None = Field(None, description="least and most of a row")
     of_layers: bool = Field(False, description="whether the rows are of single layers")
 
     def part(self) -> Calibration:
@@ -127,24 +150,27 @@ class CalibrationProfile(BaseModel):
             tuple(self.log_errors),
             tuple(self.networks),
             tuple(self.operators),
-            self.macs,
-            self.layers,
+            (self.macs[0], self.macs[1]) if self.macs else None,
+            (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
         )
 
 
-def check_classes(numbers: Mapping[str, float], key: str) -> dict[str, float]:
-    """`numbers` by class of layers; raises UnknownNameError for a class that there is not."""
-    for name in numbers:
-        if name not in LAYER_CLASSES:
-            raise unknown_name("class of layers", name, list(CLASS_RULES)).at(where=key)
-    return dict(numbers)
+def shared_weights(ratios: Mapping[str, float], images: Mapping[str, float]) -> Mapping[str, float]:
+    """`ratios` of weights by class of layers, where so many `images` have each fetch of them in common."""
+    if not images:
+        return ratios
+    found = {}
+    for name, instead in LAYER_CLASSES.items():
+        ratio, among = (each.get(name, each.get(instead or "", 1.0)) for each in (ratios, images))
+        found[name] = ratio / among
+    return found
 
 
 def check_efficiency(value: Any) -> Any:
     """Efficiencies by class; above 1 only where `above_one: true` says so.
 
-    Raises UnknownNameError or InvalidValueError.
+    Raises Misfit or InvalidValueError.
     """
     if not isinstance(value, dict):
         raise InvalidValueError(
@@ -152,14 +178,21 @@ def check_efficiency(value: Any) -> Any:
             found=describe(value),
             expected=f"shares by class of layers: {', '.join(LAYER_CLASSES)}",
         )
+    above_one = value.get("above_one", False)
+    if not isinstance(above_one, bool):
+        error = InvalidValueError("", found=describe(above_one), expected="true or false")
+        raise Misfit(error, ("above_one",))
     numbers = {name: as_number(number) for name, number in value.items() if name != "above_one"}
-    check_classes(numbers, "efficiency")  # type: ignore[arg-type]
     for name, number in numbers.items():
+        if name not in LAYER_CLASSES:
+            known = [*LAYER_CLASSES, "above_one"]
+            raise Misfit(unknown_name("class of layers", name, known), (name,))
         share = number if isinstance(number, float) else 0.0
-        if not 0 < share <= (1e6 if value.get("above_one") is True else 1):
-            raise InvalidValueError(
+        if not 0 < share <= (1e6 if above_one else 1):
+            error = InvalidValueError(
                 "",
-                found=f"{name}: {describe(value[name])}",
+                found=describe(value[name]),
                 expected="a share above 0 and at most 1 (more only beside 'above_one: true')",
             )
+            raise Misfit(error, (name,))
     return numbers

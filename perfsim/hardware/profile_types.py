@@ -6,17 +6,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from perfsim.errors import InvalidValueError, describe, unknown_name
 from perfsim.hardware import units
+from perfsim.hardware.parts import LAYER_CLASSES
+from perfsim.validation import MANY, ONE, ONE_OR_MANY, Misfit
 
 
 def quantity(dimension: units.Dimension) -> WithJsonSchema:
     """The JSON schema of a number with a unit."""
     return WithJsonSchema({"type": "string", "examples": [dimension.example]})
-
-
-def _as_width(key: object) -> object:
-    """A key of digits as a number: the keys of a file are text."""
-    return int(key) if isinstance(key, str) and key.isascii() and key.isdecimal() else key
 
 
 def as_number(value: object) -> object:
@@ -53,4 +51,33 @@ Watts = Annotated[
 ]
 Ratio = Annotated[float, BeforeValidator(as_number), Field(gt=0, le=1e6)]
 Whole = Annotated[int, Field(ge=1, le=2**31)]
-Width = Annotated[int, BeforeValidator(_as_width), Field(ge=1, le=1024)]
+
+
+def parse_width(text: object) -> object:
+    """A width in bits, a key of a mapping, as a whole number; raises InvalidValueError."""
+    if not isinstance(text, str) or not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise InvalidValueError(
+            "", found=f"the key {describe(text)}", expected="a width in bits, from 1 to 1024"
+        )
+    return int(text)
+
+
+def layer_class(name: object) -> object:
+    """A class of layers; raises Misfit for one that there is not."""
+    if name not in LAYER_CLASSES:
+        raise Misfit(unknown_name("class of layers", str(name), list(LAYER_CLASSES)))
+    return name
+
+
+Width = Annotated[int, BeforeValidator(parse_width)]
+LayerClass = Annotated[str, BeforeValidator(layer_class)]
+ComputeByWidth = Annotated[
+    Annotated[Compute, ONE] | Annotated[dict[Width, Compute], MANY], ONE_OR_MANY
+]
+WholeByWidth = Annotated[Annotated[Whole, ONE] | Annotated[dict[Width, Whole], MANY], ONE_OR_MANY]
+JoulesByWidth = Annotated[
+    Annotated[Joules, ONE] | Annotated[dict[Width, Joules], MANY], ONE_OR_MANY
+]
+RatioByClass = Annotated[
+    Annotated[Ratio, ONE] | Annotated[dict[LayerClass, Ratio], MANY], ONE_OR_MANY
+]

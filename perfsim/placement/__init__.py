@@ -8,8 +8,12 @@ from perfsim.placement.liveness import Liveness
 from perfsim.placement.optimal import Optimal
 from perfsim.placement.pinned import Pinned
 from perfsim.placement.placement import PlacementPolicy
+from perfsim.placement.streaming import Streaming
 
-PLACEMENTS: tuple[PlacementPolicy, ...] = (Liveness(), Pinned(), Optimal(), Accumulate())
+PLACEMENTS: tuple[PlacementPolicy, ...] = (
+    *(Liveness(), Pinned(), Optimal(), Streaming()),
+    Accumulate(),
+)
 
 
 def placement_policy(name: str) -> PlacementPolicy:

@@ -14,6 +14,7 @@ from perfsim.placement.address_sections import Sections, compiled_search, has_nu
 from perfsim.placement.placement import Counts
 
 _FIRST_STEPS = 400_000  # of the first restart, in plain Python; numba takes longer to load
+_FEW_STEPS = 3_000_000  # no more in all: plain Python takes about as long as numba takes to load, not to compile
 _RESTART_NODES = 10  # the unit of the later restarts' lengths, per buffer
 _AFFORDABLE_S = 10.0
 _STEPS_PER_S = 5e6  # of plain Python, a little less than it does
@@ -99,7 +100,7 @@ class ExactSearch:
         run, node_limit = search, _RESTART_NODES * len(keys) * luby(turn + 1)
         if not self._restarts:
             node_limit = max(1, _FIRST_STEPS // pairs)
-        elif self._has_numba:
+        elif self._has_numba and self.node_limit * pairs > _FEW_STEPS:
             run = compiled_search()
             if self._restarts == 1:
                 self._nodes_per_s = _COMPILED_STEPS_PER_S / pairs

@@ -292,7 +292,11 @@ class Planned:
             here = (spans.first <= position) & (position <= spans.last)
             for buffer in spans.buffer[here].tolist():
                 members = np.flatnonzero(buffers.of == buffer).tolist()
-                live = [each for each in members if program.tensors[each].first <= position]
+                live = [
+                    each
+                    for each in members
+                    if program.tensors[each].first <= position <= program.tensors[each].last
+                ]
                 names = " and ".join(f"'{program.tensors[each].name}'" for each in live or members)
                 found.append((names, int(buffers.bytes[buffer])))
         weights = touches.is_weight & placement.internal

@@ -25,9 +25,10 @@ def prefetch_bytes(
     comes_whole = touches.is_weight & placement.internal & ~placement.pinned[touches.tensor]
     held = per_layer(touches.layer, np.where(comes_whole, touches.bytes, 0), touches.layers)
     if sram_bytes is None:
-        spare = placement.sram_bytes - used
+        # `accumulate` counts what it has in use before it overflows.
+        spare = np.maximum(placement.sram_bytes - used, 0)
     else:
-        spare = sram_bytes - used[:, np.newaxis]
+        spare = np.maximum(sram_bytes - used[:, np.newaxis], 0)
         if placement.capacities is not None:
             spare[placement.capacities.fills] = 0
     prefetch = np.zeros_like(spare)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from perfsim.hardware.machine import NUMBERS
 from perfsim.network.work import shape_text
 from perfsim.program import lower
-from perfsim.report.run import machine_text, settings_text
+from perfsim.report.machine import machine_text
+from perfsim.report.run import settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     COUNT_UNITS,

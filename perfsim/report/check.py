@@ -17,7 +17,7 @@ from perfsim.network.file_schema import NetworkFile
 from perfsim.network.graph import Network
 from perfsim.network.yaml_reader import read_network
 from perfsim.program import lower
-from perfsim.report.run import machine_text
+from perfsim.report.machine import machine_text
 from perfsim.settings import apply_settings
 from perfsim.simulation import policies_of
 

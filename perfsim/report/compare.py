@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfsim.report.run import machine_text, order_record, order_text, policies, settings_text
+from perfsim.confidence import LEVEL, confidence_of
+from perfsim.report.machine import machine_text
+from perfsim.report.run import (
+    confidence_record,
+    interval_text,
+    order_record,
+    order_text,
+    policies,
+    settings_text,
+)
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     GAP,
@@ -15,6 +24,7 @@ from perfsim.report.text import (
     amount,
     duration,
     scaled,
+    small_amount,
     table,
     texts,
     wrapped,
@@ -22,6 +32,7 @@ from perfsim.report.text import (
 from perfsim.simulation import comparison, speedup
 
 if TYPE_CHECKING:
+    from perfsim.confidence import Confidence
     from perfsim.result import Result
 
 Runs = Sequence[Sequence["Result"]]
@@ -35,6 +46,7 @@ def compare_sheet(runs: Runs, settings: Sequence[str] = ()) -> Sheet:
         "policies": [policies(result) for result in runs[0]],
         "orders": [order_record(results[0].program) for results in runs],
         "settings": list(settings),
+        "confidence": [[confidence_record(each) for each in results] for results in runs],
     }
     return Sheet(record, "rows", comparison(runs), lambda width: _text(runs, settings, width))
 
@@ -60,21 +72,42 @@ def _text(runs: Runs, settings: Sequence[str], width: int) -> str:
             parts.append(f"{wrapped(results[0].program.unpriced, width)}\n")
         program = results[0].program
         heading = f"{program.name}{settings_text(settings)}{order_text(program)}"
-        parts.append(f"{wrapped(heading, width)}\n\n" + _totals(results, width))
+        sure = [confidence_of(result) for result in results]
+        parts.append(f"{wrapped(heading, width)}\n\n" + _totals(results, sure, width))
+        parts += _notes(results, sure, width)
         parts += _layers(results, width)
     return "\n".join(parts)
 
 
-def _totals(results: Sequence[Result], width: int) -> str:
+def _notes(results: Sequence[Result], sure: Sequence[Confidence], width: int) -> list[str]:
+    """Which machines are not calibrated, and what may make the times of the others wrong."""
+    pairs = list(zip(results, sure, strict=True))
+    not_calibrated = [each.machine.name for each, confidence in pairs if not confidence.calibrated]
+    lines = [f"not calibrated: {', '.join(not_calibrated)}"] if not_calibrated else []
+    lines += [
+        f"{each.machine.name}: {note}" for each, confidence in pairs for note in confidence.notes
+    ]
+    return ["".join(f"{wrapped(line, width)}\n" for line in lines)] if lines else []
+
+
+def _totals(results: Sequence[Result], sure: Sequence[Confidence], width: int) -> str:
     totals = [result.totals for result in results]
     base_s = totals[0].total_s
     further = []
     if any(each.steady_ddr_bytes < each.ddr_bytes for each in totals):  # pinned weights
         further.append(Column("further", [duration(each.steady_s) for each in totals], 1))
+    intervals = [each.interval for each in sure]
+    if any(intervals):
+        cells = ["" if each is None else interval_text(each) for each in intervals]
+        further.append(Column(f"{LEVEL:.0%} interval", cells, 1))
     gaps = [each.placement.gap for each in results]
     if any(gaps):
         shown = ["" if gap is None else f"{gap:.2%}" for gap in gaps]
         further.append(Column("gap of DDR", shown, 1))
+    energies = [each.energy_j for each in totals]
+    if any(each is not None for each in energies):
+        shown = ["" if each is None else small_amount(each, "J") for each in energies]
+        further.append(Column("energy", shown, 1))
     return table(
         [
             Column(

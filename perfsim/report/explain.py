@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
-from perfsim.program import position_of
+from perfsim.program import Kind, position_of
 from perfsim.report.run import order_record, order_text, policies, settings_text
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import duration, wrapped
-from perfsim.timing.formula import FUNCTIONS
+from perfsim.report.text import duration, small_amount, wrapped
+from perfsim.result import FURTHER
+from perfsim.timing.energy import ENERGIES
+from perfsim.timing.formula import FUNCTIONS, GLOBALS
+from perfsim.timing.output_stage import output_stage
 from perfsim.timing.terms import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
@@ -28,7 +31,7 @@ _WORD = re.compile(r"[a-z_]+")
 def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -> Sheet:
     """The explanation of the layer at `position` as a sheet."""
     layer = result.program.layers[position]
-    rows = [*_counts(layer), *_memory(result, position), *_times(result, position)]
+    rows = explain_rows(result, position)
     about, quantity, formula, values, results = (list(column) for column in zip(*rows, strict=True))
     columns = {
         "about": about,
@@ -68,6 +71,14 @@ def explain(result: Result, layer: str | int) -> pd.DataFrame:
 
 
 Row = tuple[str, str, str, str, Any]
+
+_SECONDS = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
+
+
+def explain_rows(result: Result, position: int) -> list[Row]:
+    """(about, quantity, formula, values, result) of every step that led to the numbers of the layer at `position`."""
+    layer = result.program.layers[position]
+    return [*_counts(layer), *_memory(result, position), *_times(result, position)]
 
 
 def _counts(layer: Layer) -> list[Row]:
@@ -110,7 +121,7 @@ def _products_values(count: Count) -> str:
 
 def _memory(result: Result, position: int) -> list[Row]:
     layer, tensors = result.program.layers[position], result.program.tensors
-    columns, moves = result.columns, result.placement.moves
+    columns = result.columns
     rows: list[Row] = []
     for name, indices in (
         ("input_bytes", layer.reads),
@@ -129,32 +140,67 @@ def _memory(result: Result, position: int) -> list[Row]:
     in_use = _sum_of([what for what, _ in resident])
     sizes_in_use = _sum_of([str(size) for _, size in resident])
     rows.append(("memory", "sram_used_bytes", in_use, sizes_in_use, used))
-    here = moves.layer == position
-    for name, sizes in (
-        ("ddr_read_bytes", moves.read_bytes),
-        ("ddr_write_bytes", moves.write_bytes),
-    ):
-        chosen = here & (sizes > 0)
-        moved = [tensors[index].name for index in moves.tensor[chosen].tolist()]
-        parts = [str(size) for size in sizes[chosen].tolist()]
-        formula = _sum_of([f"'{each}'" for each in moved])
-        rows.append(("memory", name, formula, _sum_of(parts), columns[name][position]))
-    read, written = columns["ddr_read_bytes"][position], columns["ddr_write_bytes"][position]
-    rows.append(
-        (
-            "memory",
-            "ddr_bytes",
-            "ddr_read_bytes + ddr_write_bytes",
-            f"{read} + {written}",
-            columns["ddr_bytes"][position],
-        )
-    )
+    rows += _moves(result, position)
     if layer.is_view:
         return rows
+    rows += _on_the_way_out(result, position)
     policy = result.placement_policy
     reasons = policy.explain(result.program, result.placement, position)
     rows += [("memory", f"placement {policy.name}", reason, "", "") for reason in reasons]
     return rows
+
+
+def _moves(result: Result, position: int) -> list[Row]:
+    """What moves, by tensor; maps and weights apart where the machine makes something of that (`traffic_formulas`)."""
+    moves, tensors = result.placement.moves, result.program.tensors
+    here = moves.layer == position
+    parts: dict[str, list[tuple[str, int]]] = {"ddr_read_bytes": [], "ddr_write_bytes": []}
+    apart = "ddr_read_bytes" in result.times.steps
+    if apart:
+        parts = {"map_read_bytes": [], "weight_read_bytes": [], "write_bytes": []}
+    for index, read, written in zip(
+        moves.tensor[here].tolist(),
+        moves.read_bytes[here].tolist(),
+        moves.write_bytes[here].tolist(),
+        strict=True,
+    ):
+        what = "weight" if tensors[index].kind is Kind.WEIGHT else "map"
+        for name, size in (
+            (f"{what if apart else 'ddr'}_read_bytes", read),
+            ("write_bytes" if apart else "ddr_write_bytes", written),
+        ):
+            if size:
+                parts[name].append((f"'{tensors[index].name}'", size))
+    rows: list[Row] = []
+    for name, moved in parts.items():
+        named, sizes = (_sum_of([str(each[place]) for each in moved]) for place in (0, 1))
+        rows.append(("memory", name, named, sizes, sum(size for _, size in moved)))
+    if not apart:
+        values = " + ".join(str(row[-1]) for row in rows)
+        total_bytes = sum(row[-1] for row in rows)
+        rows.append(
+            ("memory", "ddr_bytes", "ddr_read_bytes + ddr_write_bytes", values, total_bytes)
+        )
+    return rows
+
+
+def _on_the_way_out(result: Result, position: int) -> list[Row]:
+    """With which layer it is timed, or which ones with it, on a machine with an output stage."""
+    stage = output_stage(result.program, result.machine.extras.output_stage)
+    if stage is None:
+        return []
+    head, layers = stage.head.tolist(), result.program.layers
+    if head[position] != position:
+        text = (
+            f"on the way out of '{layers[head[position]].name}', which moves and is timed with it"
+        )
+        return [("memory", "applied", text, "", "")]
+    names = [layers[each].name for each in range(position + 1, len(head)) if head[each] == position]
+    if not names:
+        return []
+    listed = " and ".join(f"'{name}'" for name in names)
+    text = f"on its way out, and timed with it: {listed}; what they are handed does not move"
+    return [("memory", "applied", text, "", "")]
 
 
 def _size(tensor: Tensor) -> str:
@@ -168,6 +214,7 @@ def _sum_of(parts: list[str]) -> str:
 
 
 def _times(result: Result, position: int) -> list[Row]:
+    """The formulas of the layer, as far as what it is asked for depends on them; energy at the end."""
     steps = result.times.steps
 
     def at(name: str) -> Any:
@@ -177,21 +224,58 @@ def _times(result: Result, position: int) -> list[Row]:
     def value(match: re.Match[str]) -> str:
         return match[0] if match[0] in FUNCTIONS else _exactly(at(match[0]))
 
+    one = _OneLayer(at)
+    formulas = [
+        formula.for_one(one)
+        for formula in result.timing_policy.formulas(shape_of(result.machine))
+        if not formula.only or at(formula.only)
+    ]
+    asked, shown = {*_SECONDS, *FURTHER}, []
+    for formula in reversed(formulas):
+        if formula.symbol in asked:
+            asked |= set(formula.names)
+            shown.append(formula)
     rows: list[Row] = []
-    for formula in result.timing_policy.formulas(shape_of(result.machine)):
-        if formula.only and not at(formula.only):
-            continue
-        filled = _WORD.sub(value, formula.text)
-        about = "energy" if formula.symbol.endswith("_j") else "time"
-        rows.append((about, formula.symbol, formula.text, filled, at(formula.symbol)))
     bound = result.columns["bound"][position]
-    rows.append(("time", "bound", result.timing_policy.bound_rule, "", bound))
-    return rows
+    rule = result.timing_policy.bound_rule
+    further = [name for name in ("stream_s", "weight_s", "overhead_s") if name in steps]
+    rule += f"; {' or '.join(further)} where that is longer" if further else ""
+    decided: Row = ("time", "bound", rule, "", bound)
+    for formula in reversed(shown):
+        about = "energy" if formula.symbol in ENERGIES else "time"
+        if about == "energy" and decided not in rows:
+            rows.append(decided)
+        filled = _WORD.sub(value, formula.text)
+        rows.append((about, formula.symbol, formula.text, filled, at(formula.symbol)))
+    return rows if decided in rows else [*rows, decided]
+
+
+class _OneLayer(dict[str, Any]):
+    """The values of one layer, by name."""
+
+    def __init__(self, at: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._at = at
+
+    def __missing__(self, name: str) -> Any:
+        if name in GLOBALS:
+            raise KeyError(name)  # it is looked up behind the values
+        return self._at(name)
 
 
 def _exactly(value: float) -> str:
     """The shortest text that reads back to the same value."""
     return str(int(value)) if value == int(value) and value < 1e16 else repr(value)
+
+
+def _with_unit(quantity: str, value: float) -> str:
+    """``0.00018816 s (188.2 us)``, ``56,448 cycles``: the unit is in the quantity's name."""
+    if quantity.endswith(("_s", "_j")):
+        unit = "s" if quantity.endswith("_s") else "J"
+        readable = duration(value) if unit == "s" else small_amount(value, unit)
+        return f"{_exactly(value)} {unit}" + (f" ({readable})" if value else "")
+    unit = next((f" {unit}" for unit in ("bytes", "cycles") if quantity.endswith(unit)), "")
+    return f"{int(value):,}{unit}" if value == int(value) else f"{_exactly(value)}{unit}"
 
 
 def _text(
@@ -216,12 +300,12 @@ def _text(
 
 
 def _row_text(row: Row) -> str:
-    about, quantity, formula, values, result = row
+    _, quantity, formula, values, result = row
     if result == "" and not values:
         return f"  {quantity}: {formula}"
     shown = f"{result:,}" if isinstance(result, int) else str(result)
-    if about == "time" and isinstance(result, float):
-        shown = f"{_exactly(result)} s" + (f" ({duration(result)})" if result else "")
+    if isinstance(result, float):
+        shown = _with_unit(quantity, result)
     parts = [part for part in (formula, values) if part and part != str(result)]
     if quantity == "bound":
         return f"  {quantity}: {shown} ({formula})"

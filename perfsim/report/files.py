@@ -21,6 +21,7 @@ WRITERS: dict[str, Callable[[Sheet], bytes]] = {
     ".json": lambda sheet: json_text(sheet).encode(),
     ".parquet": parquet_bytes,
 }
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def check_outputs(
@@ -35,7 +36,7 @@ def check_outputs(
     sources = [path.resolve() for path in inputs]
     for output in outputs:
         path = Path(output)
-        if path.suffix.lower() not in known:
+        if suffix_of(path, known) is None:
             raise OutputError(
                 "",
                 found=f"the suffix '{path.suffix}'",
@@ -53,6 +54,12 @@ def check_outputs(
             raise OutputError("would overwrite the input of this run").at(file=output)
         if not os.access(path.parent, os.W_OK):
             raise OutputError(f"the folder '{path.parent}' cannot be written to").at(file=output)
+
+
+def suffix_of(path: Path, known: Iterable[str]) -> str | None:
+    """Which of the `known` suffixes, such as ".csv" or ".json.gz", the file has; None for none of them."""
+    name = path.name.lower()
+    return next((each for each in known if name.endswith(each) and len(name) > len(each)), None)
 
 
 def write(result: Result, *files: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsim.hardware.fields import field_of
-from perfsim.report.run import machine_record, machine_text, settings_text
+from perfsim.report.machine import machine_record, machine_text
+from perfsim.report.run import settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import NAME_LEAST, Column, duration, table, wrapped
 

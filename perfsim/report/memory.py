@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import perfsim.placement.memory_levels as memory
-from perfsim.report.run import (
-    machine_record,
-    machine_text,
-    order_record,
-    order_text,
-    search_record,
-    search_text,
-    settings_text,
-)
+from perfsim.report.machine import machine_record, machine_text
+from perfsim.report.run import order_record, order_text, search_record, search_text, settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import BYTE_UNITS, Column, amount, scaled, table, texts, wrapped
 
@@ -25,6 +18,7 @@ if TYPE_CHECKING:
     from perfsim.placement.memory_map import MemoryMap
     from perfsim.placement.placement import PlacementPolicy
     from perfsim.program import Program
+    from perfsim.result import Result
 
 LEVELS = 8  # memories in the table of what would move
 SPILLED = 10  # spilled tensors that are shown
@@ -58,6 +52,19 @@ class MemoryReport:
             most_ddr_bytes,
             double_buffered=self.machine.double_buffered,
         )
+
+
+def map_of(result: Result) -> MemoryMap:
+    """The memory map of a run; raises InvalidValueError for a policy that keeps no plan of its memory."""
+    from perfsim.placement.memory_map import memory_map
+
+    machine = result.machine
+    return memory_map(
+        result.placement_policy,
+        result.program,
+        result.placement.sram_bytes,
+        double_buffered=machine.double_buffered,
+    )
 
 
 def memory_sheet(report: MemoryReport) -> Sheet:

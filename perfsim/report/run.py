@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from perfsim.hardware.machine import NUMBERS
+from perfsim.confidence import confidence_of
 from perfsim.program import Kind
+from perfsim.report.machine import machine_record, machine_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     BYTE_UNITS,
     COUNT_UNITS,
+    ENERGY_UNITS,
     NAME_LEAST,
     TIME_UNITS,
     Column,
@@ -18,6 +20,7 @@ from perfsim.report.text import (
     count,
     duration,
     scaled,
+    small_amount,
     table,
     texts,
     wrapped,
@@ -26,10 +29,20 @@ from perfsim.report.text import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsim.hardware.machine import Machine
+    from perfsim.confidence import Confidence, Interval
     from perfsim.placement.placement import Placement
     from perfsim.program import Program
     from perfsim.result import Columns, Result
+
+
+_CAUSES = {
+    "matrix_j": "MACs",
+    "vector_j": "vector operations",
+    "sram_j": "SRAM",
+    "ddr_j": "DDR",
+    "weight_j": "weights' memory",
+    "static_j": "static",
+}
 
 
 def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
@@ -43,6 +56,7 @@ def run_sheet(result: Result, settings: Sequence[str] = ()) -> Sheet:
         "order": order_record(result.program),
         "machine": machine_record(result.machine),
         "totals": result.totals_record(),
+        **confidence_record(result),
     }
     record |= search_record(result.placement)
     return Sheet(record, "layers", result.columns, lambda width: _text(result, settings, width))
@@ -72,18 +86,27 @@ def search_record(placement: Placement) -> dict[str, Any]:
     return {"search": found}
 
 
-def machine_record(machine: Machine) -> dict[str, Any]:
-    """The numbers of a machine in SI units."""
-    return dict(zip(NUMBERS, machine.numbers, strict=True))
+def confidence_record(result: Result) -> dict[str, Any]:
+    """How sure the time is, for JSON; no interval where the machine is not calibrated."""
+    confidence = confidence_of(result)
+    interval = None if confidence.interval is None else asdict(confidence.interval)
+    return {"interval": interval, "notes": list(confidence.notes)}
 
 
-def machine_text(machine: Any) -> str:
-    """The numbers of a machine in one line."""
-    return (
-        f"{amount(machine.sram_bytes, 'B')} SRAM, {amount(machine.ddr_bytes_per_s, 'B/s')} DDR, "
-        f"{amount(machine.matrix_flops, 'FLOPS')} matrix, "
-        f"{amount(machine.vector_flops, 'FLOPS')} vector"
-    )
+def interval_text(interval: Interval) -> str:
+    """Between what a time lies: ``1.41 to 1.702 ms``."""
+    return f"{duration(interval.low_s)} to {duration(interval.high_s)}"
+
+
+def _confidence_lines(result: Result, confidence: Confidence) -> list[str]:
+    lines = []
+    further = " of a further inference" * (result.totals.steady_ddr_bytes < result.totals.ddr_bytes)
+    if confidence.interval is not None:
+        interval = confidence.interval
+        lines.append(
+            f"{interval.level:.0%} interval{further}: {interval_text(interval)}, from the {interval.basis}"
+        )
+    return [*lines, *confidence.notes]
 
 
 def settings_text(settings: Sequence[str]) -> str:
@@ -130,14 +153,25 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
         share = f" ({seconds / totals.total_s:.0%})" if totals.total_s else ""
         return f"{duration(seconds)}{share}"
 
+    confidence = confidence_of(result)
+    sure = "" if confidence.calibrated else " (not calibrated)"
+    further = "".join(
+        f", {what} {busy(seconds)}"
+        for what, seconds in (
+            ("stream", totals.stream_s),
+            ("weights' memory", totals.weight_s),
+            ("fixed costs", totals.overhead_s),
+        )
+        if seconds is not None
+    )
     summary = [
-        f"total {duration(totals.total_s)} per inference, of which busy: data movement "
+        f"total {duration(totals.total_s)} per inference{sure}, of which busy: data movement "
         f"{busy(totals.ddr_s)}, matrix unit {busy(totals.matrix_s)}, vector unit "
-        f"{busy(totals.vector_s)}; mostly bound by {totals.bound}",
+        f"{busy(totals.vector_s)}{further}; mostly bound by {totals.bound}",
         f"{count(totals.macs, 'MACs')}, {count(totals.vector_ops, 'vector operations')}, "
-        f"{count(totals.params, 'parameters')}{_widths(result.program)}",
+        f"{count(totals.params, 'parameters')}{widths_text(result.program)}",
         f"DDR: {amount(totals.ddr_read_bytes, 'B')} read, "
-        f"{amount(totals.ddr_write_bytes, 'B')} written; SRAM: at most "
+        f"{amount(totals.ddr_write_bytes, 'B')} written{_own_weights(result)}; SRAM: at most "
         f"{amount(totals.peak_sram_bytes, 'B')} of {amount(int(machine.sram_bytes), 'B')} in use"
         + (" (counted before the overflow)" if totals.peak_sram_bytes > machine.sram_bytes else ""),
         "where: input/weights/output while the layer runs, i in internal memory, e external",
@@ -148,6 +182,9 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
             f"this is the first inference; every further one finds pinned weights in place: "
             f"{duration(totals.steady_s)}, {amount(totals.steady_ddr_bytes, 'B')} over DDR",
         )
+    summary[-1:-1] = _confidence_lines(result, confidence)
+    if totals.energy_j is not None:
+        summary.insert(-1, _energy_text(result))
     unpriced = f"{wrapped(result.program.unpriced, width)}\n\n" if result.program.unpriced else ""
     body = table(_columns(result.columns, totals.total_s), width, has_total=True)
     return (
@@ -161,7 +198,29 @@ def _text(result: Result, settings: Sequence[str], width: int) -> str:
     )
 
 
-def _widths(program: Program) -> str:
+def _own_weights(result: Result) -> str:
+    """What a memory of the weights' own gave."""
+    moved = result.columns.get("weight_memory_bytes")
+    return "" if moved is None else f"; weights' memory: {amount(sum(moved), 'B')} read"
+
+
+def _energy_text(result: Result) -> str:
+    """The energy of a run by cause, the largest first, and its product with the time."""
+    totals, columns = result.totals, result.columns
+    energy_j, product = totals.energy_j or 0.0, totals.energy_delay_js or 0.0
+    causes = {what: sum(columns[name]) for name, what in _CAUSES.items() if name in columns}
+    shown = [
+        f"{what} {small_amount(joules, 'J')} ({joules / energy_j:.0%})"
+        for what, joules in sorted(causes.items(), key=lambda each: -each[1])
+        if joules
+    ]
+    return (
+        f"energy {small_amount(energy_j, 'J')} per inference: {', '.join(shown)}; "
+        f"energy-delay product {small_amount(product, 'J s')}"
+    )
+
+
+def widths_text(program: Program) -> str:
     """At how many bits the network was priced: ``; 8-bit feature maps, 4- and 8-bit weights``."""
     weights = {each.bits for each in program.tensors if each.kind is Kind.WEIGHT}
     maps = {each.bits for each in program.tensors if each.kind is not Kind.WEIGHT}
@@ -190,6 +249,11 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
     def left(head: str, name: str, keep: int) -> Column:
         return Column(head, [*texts(columns[name]), ""], keep, left=True)
 
+    def if_stated(
+        head: str, name: str, units: Sequence[tuple[float, str]], keep: int
+    ) -> list[Column]:
+        return [kept(scaled(head, sums(name), units), keep)] if name in columns else []
+
     used = columns["sram_used_bytes"]
     total_times = [*columns["layer_s"], total_s]
     return [
@@ -209,9 +273,14 @@ def _columns(columns: Columns, total_s: float) -> list[Column]:
         times("DDR", "ddr_s", 6),
         times("matrix", "matrix_s", 14),
         times("vector", "vector_s", 15),
+        *if_stated("cycles", "matrix_cycles", COUNT_UNITS, 16),
+        *if_stated("stream", "stream_s", TIME_UNITS, 7),
+        *if_stated("weights", "weight_s", TIME_UNITS, 3),
+        *if_stated("fixed", "overhead_s", TIME_UNITS, 13),
         times("comp.", "compute_s", 3),
         scaled("time", total_times, TIME_UNITS),
         left("bound", "bound", 1),
+        *if_stated("energy", "energy_j", ENERGY_UNITS, 5),
         left("fused", "fused", 8),
     ]
 

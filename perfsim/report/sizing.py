@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsim.hardware.fields import field_of
-from perfsim.report.run import machine_record
+from perfsim.report.machine import machine_record
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import Column, duration, table
 

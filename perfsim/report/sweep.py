@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsim.report.run import machine_record, machine_text, settings_text
+from perfsim.report.machine import machine_record, machine_text
+from perfsim.report.run import settings_text
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     BYTE_UNITS,

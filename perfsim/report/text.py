@@ -31,10 +31,15 @@ def count(value: float, what: str) -> str:
 
 def duration(seconds: float) -> str:
     """A time with four significant digits: ``1.335 ms``."""
+    return small_amount(seconds, "s")
+
+
+def small_amount(value: float, unit: str) -> str:
+    """A quantity that is mostly below 1 of its unit, with four significant digits: ``1.335 mJ``."""
     for factor, prefix in _SMALL:
-        if seconds >= factor:
-            return f"{_digits(seconds / factor)} {prefix}s"
-    return f"{seconds:.4g} s"
+        if value >= factor:
+            return f"{_digits(value / factor)} {prefix}{unit}"
+    return f"{value:.4g} {unit}"
 
 
 def _digits(value: float) -> str:
@@ -70,6 +75,7 @@ class Column:
 
 TIME_UNITS = ((1e-12, "ps"), (1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
 BYTE_UNITS = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+ENERGY_UNITS = ((1e-12, "pJ"), (1e-9, "nJ"), (1e-6, "uJ"), (1e-3, "mJ"), (1.0, "J"))
 COUNT_UNITS = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"))
 
 
@@ -89,7 +95,7 @@ def scaled(
         ((factor, unit) for factor, unit in units if largest < 1e5 * factor), units[-1]
     )
     decimals = 3 if largest < 1e4 * factor else 1
-    if factor == 1.0 and units is not TIME_UNITS:
+    if factor == 1.0 and units in (BYTE_UNITS, COUNT_UNITS):
         decimals = 0  # whole bytes and counts
     cells = [f"{value / factor:.{decimals}f}" for value in values]
     return Column(f"{head} [{unit}]" if unit else head, cells)

@@ -27,8 +27,8 @@ from perfsim.sweeps.compiled import (
 )
 from perfsim.sweeps.plans import Plan, plans_of
 from perfsim.sweeps.schedule import Schedule, some_machines
+from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.timing.terms import shape_of
-from perfsim.timing.work import layer_work
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -83,8 +83,9 @@ class Evaluation:
         self._machine = machine
         self._placement, self._timing = policies_of(machine, placement, timing)
         self._program = lower(network)
-        doubled = machine.double_buffered
-        self._plans = plans_of(self._program, self._placement, double_buffered=doubled)
+        self._plans = plans_of(self._program, self._placement, machine)
+        stage = output_stage(self._program, machine.extras.output_stage)
+        self._work = work_with(self._program, stage)
         self._schedules: dict[tuple[int, bool, bool], Schedule] = {}
         self._per_plan: Columns = {}
         self._tables: Tables | None = None
@@ -172,7 +173,7 @@ class Evaluation:
         with self._lock:
             plans = self._plans.plans
             if self._tables is None or len(self._tables.kinds) < len(plans):
-                self._tables = tables(layer_work(self._program), plans)
+                self._tables = tables(self._work, plans)
             counts = self._tables
         count = len(machines.sram_bytes)
         rates = [

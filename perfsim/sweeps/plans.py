@@ -16,11 +16,14 @@ import numpy as np
 from perfsim.per_object import per_object
 from perfsim.placement.placement import touches_of
 from perfsim.placement.prefetch import prefetch_bytes
+from perfsim.timing.output_stage import output_stage
 from perfsim.traffic import Moved
 
 if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
     from perfsim.placement.placement import Placement, PlacementPolicy
     from perfsim.program import Program
+    from perfsim.timing.output_stage import OutputStage
 
 Wholes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
@@ -39,16 +42,18 @@ class Plan:
     placement: Placement
     least_bytes: int
     below_bytes: int
+    stage: OutputStage | None = None
+    write_through: bool = False
 
     @cached_property
     def traffic(self) -> Moved:
         """What the first inference moves."""
-        return Moved(self.program, self.placement)
+        return Moved(self.program, self.placement, self.stage, self.write_through)
 
     @cached_property
     def steady_traffic(self) -> Moved:
         """What every further inference moves."""
-        return Moved(self.program, self.placement, steady=True)
+        return Moved(self.program, self.placement, self.stage, self.write_through, steady=True)
 
     @cached_property
     def fills_memory(self) -> bool:
@@ -90,7 +95,17 @@ class Breakpoints(NamedTuple):
 class Plans:
     """All plans of one program under one policy that have been asked for."""
 
-    def __init__(self, program: Program, policy: PlacementPolicy, *, double_buffered: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        policy: PlacementPolicy,
+        *,
+        double_buffered: bool,
+        operators: tuple[str, ...] = (),
+        write_through: bool = False,
+    ) -> None:
+        self._stage = output_stage(program, operators)
+        self._write_through = write_through
         self._program, self._policy, self._doubled = program, policy, double_buffered
         self._lock = Lock()
         self.plans: list[Plan] = []
@@ -141,7 +156,16 @@ class Plans:
             least_bytes, below_bytes = size, size + 1
             if capacities is not None:
                 least_bytes, below_bytes = capacities.least_bytes, capacities.below_bytes
-            made.append(Plan(self._program, placed, least_bytes, below_bytes))
+            made.append(
+                Plan(
+                    self._program,
+                    placed,
+                    least_bytes,
+                    below_bytes,
+                    self._stage,
+                    self._write_through,
+                )
+            )
             at = int(np.searchsorted(sizes, below_bytes, side="left"))
         if not made:
             return
@@ -160,15 +184,22 @@ class Plans:
         self.breakpoints = Breakpoints(least, below, number, table, shift)
 
 
-def plans_of(program: Program, policy: PlacementPolicy, *, double_buffered: bool) -> Plans:
-    """The plans of `program` under `policy`; the same ones whenever they are asked for."""
+def plans_of(program: Program, policy: PlacementPolicy, machine: Machine) -> Plans:
+    """The plans of `program` under `policy` on machines like this one; the same ones whenever they are asked for."""
     known = _known_plans(program)
-    key = (policy, double_buffered)
+    operators = tuple(sorted(machine.extras.output_stage))
+    key = (policy, machine.double_buffered, operators, machine.extras.write_through)
     if key not in known:
-        known[key] = Plans(program, policy, double_buffered=double_buffered)
+        known[key] = Plans(
+            program,
+            policy,
+            double_buffered=machine.double_buffered,
+            operators=operators,
+            write_through=machine.extras.write_through,
+        )
     return known[key]
 
 
 @per_object
-def _known_plans(_: Program) -> dict[tuple[PlacementPolicy, bool], Plans]:
+def _known_plans(_: Program) -> dict[tuple[PlacementPolicy, bool, tuple[str, ...], bool], Plans]:
     return {}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from perfsim.hardware.machine import NUMBERS, numbers_in, with_numbers
-from perfsim.placement.prefetch import layer_before
 from perfsim.timing.kernel import BOUNDS, bound_codes
-from perfsim.timing.terms import TRAFFIC, LayerValues, machine_values, shape_of
-from perfsim.timing.work import layer_work
+from perfsim.timing.output_stage import work_with
+from perfsim.timing.terms import shape_of
+from perfsim.timing.values import LOOPS, TRAFFIC, LayerValues, machine_values
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -101,7 +101,7 @@ class Schedule:
         self._plan, self._policy, self._steady, self._machine = plan, policy, steady, machine
         self._traffic = plan.steady_traffic if steady else plan.traffic
         self._shape = shape_of(machine)
-        self._work = layer_work(plan.program)
+        self._work = work_with(plan.program, plan.stage)
         self._formulas = {each.symbol: each for each in policy.formulas(self._shape)}
         self._machine_values = machine_values(machine)
         self._steps: list[_Step] = []
@@ -125,7 +125,7 @@ class Schedule:
 
     def _build(self, wanted: Sequence[str]) -> dict[str, int]:
         layers = range(len(self._plan.program.layers))
-        self._before = layer_before(self._plan.program)
+        self._before: list[int] = self._traffic.before.tolist()
         self._of_layer: list[dict[str, int]] = [{} for _ in layers]
         results: dict[str, int] = {}
         for name in wanted:
@@ -193,7 +193,7 @@ class Schedule:
             if np.ndim(value):
                 return self._step(("machine", name), lambda machines, _: machines.values[name])
             return self._constant(value)
-        if name in _BY_LAYER:
+        if name in _BY_LAYER or name in LOOPS:
             return self._number_by_layer(at, name)
         if name == "prefetch_bytes":
             early = self._step("prefetch", self._prefetch)
@@ -209,7 +209,7 @@ class Schedule:
         value = LayerValues(work, traffic, self._machine, at)[name]
         if not np.ndim(value):
             return self._constant(value)
-        alike = ("kind", "bits", "groups", "stride", "square", "macs")
+        alike = ("kind", "bits", "depthwise", "stride", "square", "macs")
         key = (name, *(float(getattr(work, each)[at]) for each in alike))
         return self._step(
             key, lambda machines, _: LayerValues(work, traffic, machines.machine, at)[name]

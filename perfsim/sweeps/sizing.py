@@ -126,8 +126,7 @@ class _Search:
             self._times.name,
             ["total_s", "bound"],
         )
-        doubled = machine.double_buffered
-        self._plans = plans_of(self._program, self._places, double_buffered=doubled)
+        self._plans = plans_of(self._program, self._places, machine)
 
     def _range(self, key: str) -> tuple[float, float]:
         if key == MEMORY:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from perfsim.timing.formula import Formula
 from perfsim.timing.terms import Shape
 
+FLOP_PER_MAC = 2
 _PRODUCT = "out_rows * out_columns, in_channels * taps, out_channels"
 _SYSTOLIC = {
     (
@@ -32,15 +33,34 @@ _SYSTOLIC = {
         True,
     ): "preloaded_cycles(out_channels, in_channels * taps, out_rows * out_columns, groups, array_rows, array_columns)",
 }
-# Of a grid: what takes its place among the input channels, and the kernel places that are left.
-_GRID_DEPTH = {
-    "none": "taps * ceil(in_channels / array_input_channels)",
-    "kernel_row": "where(in_channels < array_input_channels, tap_rows * ceil(in_channels * tap_columns / "
-    "array_input_channels), taps * ceil(in_channels / array_input_channels))",
-    "kernel": "ceil(in_channels * taps / array_input_channels)",
-    "stride": "where(in_channels < array_input_channels, ceil(in_channels * stride * stride / array_input_channels) * "
-    "ceil(tap_rows / stride) * ceil(tap_columns / stride), taps * ceil(in_channels / array_input_channels))",
-}
+
+
+# Which layers are packed unless a machine says so.
+_USUAL = {"kernel_row": "narrow", "stride": "narrow", "kernel": "all"}
+
+
+def _grid_steps(shape: Shape, dimension: str, quotient: str) -> str:
+    """A quotient, rounded up where the grid does so along this dimension."""
+    return f"ceil({quotient})" if dimension in shape.rounded else f"({quotient})"
+
+
+def _grid_depth(shape: Shape) -> str:
+    """Of a grid: what takes its place among the input channels, times the kernel places that are left."""
+
+    def channels(text: str) -> str:
+        return _grid_steps(shape, "input_channels", f"{text} / array_input_channels")
+
+    plain = f"taps * {channels('in_channels')}"
+    places = (_grid_steps(shape, "taps", f"tap_{axis} / stride") for axis in ("rows", "columns"))
+    packed = {
+        "none": plain,
+        "kernel_row": f"tap_rows * {channels('in_channels * tap_columns')}",
+        "kernel": channels("in_channels * taps"),
+        "stride": f"{channels('in_channels * stride * stride')} * {' * '.join(places)}",
+    }[shape.packing]
+    if shape.packing == "none" or (shape.packing_layers or _USUAL[shape.packing]) == "all":
+        return packed
+    return f"where(in_channels < array_input_channels, {packed}, {plain})"
 
 
 def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
@@ -49,19 +69,21 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
     rate += " * matrix_speed" if shape.matrix_speed else ""
     rate = f"({rate})" if "*" in rate else rate
     if not shape.array:
-        return (Formula("matrix_s", f"2 * macs / {rate}", "the matrix unit's time [s]"),)
+        return (
+            Formula("matrix_s", f"{FLOP_PER_MAC} * macs / {rate}", "the matrix unit's time [s]"),
+        )
     formulas = [Formula("array_cycles", _cycles(shape), "cycles of the array", "macs")]
     cycles = "array_cycles"
     if shape.winograd:
         formulas.append(
             Formula(
                 "winograd_cycles",
-                "where(winograd, array_cycles / winograd_gain, array_cycles)",
+                "array_cycles / winograd_gain",
                 "cycles with fewer multiplications",
                 "winograd",
             )
         )
-        cycles = "winograd_cycles"
+        cycles = "where(winograd, winograd_cycles, array_cycles)"
     if shape.depthwise:
         formulas.append(
             Formula(
@@ -78,7 +100,7 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
             "matrix_cycles", f"where(macs > 0, {cycles}, 0)", "cycles of the matrix unit", "macs"
         )
     )
-    text = f"2 * matrix_cycles * array_macs / {rate}"
+    text = f"{FLOP_PER_MAC} * matrix_cycles * array_macs / {rate}"
     if shape.array == "row_stationary":
         formulas.append(_partial_sums())
         text = f"max({text}, partial_sum_s)"
@@ -87,10 +109,9 @@ def matrix_formulas(shape: Shape) -> tuple[Formula, ...]:
 
 def _cycles(shape: Shape) -> str:
     if shape.array == "grid":
-        return (
-            "groups * out_rows * ceil(out_columns / array_pixels) * "
-            f"{_GRID_DEPTH[shape.packing]} * ceil(out_channels / array_output_channels)"
-        )
+        pixels = _grid_steps(shape, "pixels", "out_columns / array_pixels")
+        outputs = _grid_steps(shape, "output_channels", "out_channels / array_output_channels")
+        return f"groups * out_rows * {pixels} * {_grid_depth(shape)} * {outputs}"
     if shape.array == "row_stationary":
         return "macs / active_elements(out_height, tap_rows, array_rows, array_columns)"
     return _SYSTOLIC[shape.array, shape.preload]

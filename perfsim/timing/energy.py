@@ -10,6 +10,7 @@ from perfsim.timing.formula import Formula
 from perfsim.timing.terms import Shape
 
 TOTAL = "energy_j"
+ENERGIES = ("matrix_j", "vector_j", "sram_j", "ddr_j", "weight_j", "static_j", TOTAL)
 
 
 def energy_formulas(shape: Shape) -> tuple[Formula, ...]:

@@ -6,8 +6,9 @@ compiled once and run on numbers or numpy arrays of any shapes that broadcast.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import CodeType
 from typing import Any, TypeAlias
@@ -47,7 +48,34 @@ FUNCTIONS: Mapping[str, Callable[..., Values]] = {
     "active_elements": active_elements,
     "channels_per_pass": channels_per_pass,
 }
-_GLOBALS = {**FUNCTIONS, "__builtins__": {}}
+GLOBALS = {**FUNCTIONS, "is_many": lambda values: np.ndim(values) > 0, "__builtins__": {}}
+
+
+class _Branches(ast.NodeTransformer):
+    """Puts the branch that applies into the place of each where(condition, yes, no)."""
+
+    def __init__(self, values: Mapping[str, Values]) -> None:
+        self._values = values
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "where":
+            condition, yes, no = node.args
+            code = compile(ast.unparse(condition), "condition", "eval")
+            chosen: ast.AST = self.visit(yes if eval(code, GLOBALS, self._values) else no)
+            return chosen
+        return self.generic_visit(node)
+
+
+class _Lazily(ast.NodeTransformer):
+    """Makes each where(condition, yes, no) work out one branch only where the condition is one value."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Name) or node.func.id != "where":
+            return node
+        condition, yes, no = node.args
+        of_many = ast.Call(ast.Name("is_many", ast.Load()), [condition], [])
+        return ast.IfExp(of_many, node, ast.IfExp(condition, yes, no))
 
 
 @dataclass(frozen=True)
@@ -58,7 +86,8 @@ class Formula:
         symbol: what it gives: a column, or a step on the way.
         text: the right-hand side, in names of columns, of counts and of the machine's numbers.
         about: what it means, with the unit, for explanations.
-        only: the count that must be above zero for the formula to concern a layer; empty for all layers.
+        only: the count that must be above zero for the formula to concern a layer (in others its value is 0); empty for
+            all layers.
     """
 
     symbol: str
@@ -69,14 +98,22 @@ class Formula:
     @cached_property
     def code(self) -> CodeType:
         """The compiled text."""
-        return compile(self.text, self.symbol, "eval")
+        tree = ast.parse(self.text, self.symbol, "eval")
+        return compile(ast.fix_missing_locations(_Lazily().visit(tree)), self.symbol, "eval")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names in the text, functions apart, in order of their appearance."""
-        return tuple(name for name in self.code.co_names if name not in FUNCTIONS)
+        return tuple(name for name in self.code.co_names if name not in GLOBALS)
 
     def of(self, values: Mapping[str, Values]) -> Values:
         """The value of the formula; `values` has every name of its text."""
         # The texts are constants of this package; they have no builtins to call.
-        return eval(self.code, _GLOBALS, values)
+        return eval(self.code, GLOBALS, values)
+
+    def for_one(self, values: Mapping[str, Values]) -> Formula:
+        """The formula as it is for one layer: of each ``where`` the branch that applies to its `values`."""
+        if "where(" not in self.text:
+            return self
+        tree = _Branches(values).visit(ast.parse(self.text, mode="eval"))
+        return replace(self, text=ast.unparse(tree))

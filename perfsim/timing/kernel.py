@@ -22,10 +22,11 @@ import numpy as np
 
 from perfsim.errors import unknown_name
 from perfsim.timing.array import matrix_formulas
-from perfsim.timing.energy import energy_formulas
+from perfsim.timing.energy import ENERGIES, energy_formulas
 from perfsim.timing.formula import Formula
 from perfsim.timing.pipelined import PIPELINED, pipelined_formulas
-from perfsim.timing.terms import LayerValues, Shape, shape_of, traffic_formulas
+from perfsim.timing.terms import Shape, shape_of, traffic_formulas
+from perfsim.timing.values import LayerValues
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -154,7 +155,7 @@ class LayerTimes:
     """The kernel's result: seconds, and what limits; arrays of the broadcast shape.
 
     Attributes:
-        bound: codes into `BOUNDS`.
+        bound: codes into `BOUNDS`; None where they were not asked for.
         steps: everything that was computed on the way, by symbol.
     """
 
@@ -174,11 +175,14 @@ def layer_times(
     policy: TimingPolicy,
     position: int | slice = slice(None),
     before: LayerTimes | None = None,
+    *,
+    lean: bool = False,
 ) -> LayerTimes:
     """The times of layers that do `work` and move `traffic` on one machine or many.
 
     position: which layers: all of them on one machine, or one by its number on an array of machines; then `before`
         are the times of the last layer before it that takes time, None for the first.
+    lean: without what limits and without energy, which totals of many machines do not have.
 
     Raises InvalidValueError when the machine states no rate for the width of a layer's operands.
     """
@@ -186,6 +190,11 @@ def layer_times(
     values = LayerValues(work, traffic, machine, position)
     carried = f"before_{policy.carried}"
     for formula in policy.formulas(shape):
+        if lean and formula.symbol in ENERGIES:
+            continue
+        if lean and formula.only and not np.any(values[formula.only]):
+            values[formula.symbol] = 0.0
+            continue
         if policy.carried and carried in formula.names:
             values[carried] = _carried(policy.carried, values, traffic, position, before)
         values[formula.symbol] = formula.of(values)
@@ -195,7 +204,7 @@ def layer_times(
         vector_s=values["vector_s"],
         compute_s=values["compute_s"],
         layer_s=values["layer_s"],
-        bound=bound_codes(values, shape, policy),
+        bound=None if lean else bound_codes(values, shape, policy),
         steps=values,
     )
 

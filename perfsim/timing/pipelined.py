@@ -7,7 +7,8 @@ busiest resource in it. With r, m, v, w the times of the stages for one strip, t
 
     r, max(r, m), max(r, m, v), then n - 3 times max(r + w, m, v), max(m, v, w), max(v, w), w
 
-and with fewer strips the stages follow each other. A kernel's strips are rows of the output. All of them need all of
+and with fewer strips the stages follow each other; so they do in a layer that is faster so, since what streams to and
+from the units takes longer than their work. A kernel's strips are rows of the output. All of them need all of
 the weights, so weights come before the first strip: in the time that the DMA is idle while the layer before runs, as
 far as there is room for them, and else before the layer starts. Layers with one row of output (fully connected ones)
 read the weights of a strip of channels with it.
@@ -26,9 +27,9 @@ PIPELINED = "pipelined"
 
 def pipelined_formulas(shape: Shape) -> tuple[Formula, ...]:
     """The formulas from the movement and compute times of a layer to its own."""
-    unit = "max(matrix_s, stream_s)" if shape.stream else "matrix_s"
-    if not shape.stream_hidden:
-        unit = "matrix_s + stream_s"
+    unit = "matrix_s"
+    if shape.stream:
+        unit = "max(matrix_s, stream_s)" if shape.stream_hidden else "matrix_s + stream_s"
     maps = "map_read_bytes"
     if "feature_map_ratio" in shape.ratios:
         maps = "ceil(map_read_bytes * feature_map_ratio)"
@@ -60,11 +61,17 @@ def pipelined_formulas(shape: Shape) -> tuple[Formula, ...]:
         Formula("write_s", "ddr_write_bytes * byte_s", "what is written [s]"),
         Formula("unit_s", unit, "the matrix unit, and what streams to and from it [s]"),
         Formula(
-            "strips_s",
-            "where(strips >= 3, (read_s + max(read_s, unit_s) + max(read_s, unit_s, vector_s) + "
+            "sliced_s",
+            "(read_s + max(read_s, unit_s) + max(read_s, unit_s, vector_s) + "
             "(strips - 3) * max(read_s + write_s, unit_s, vector_s) + max(unit_s, vector_s, write_s) + "
-            "max(vector_s, write_s) + write_s) / strips, read_s + unit_s + vector_s + write_s)",
-            "all strips [s]",
+            "max(vector_s, write_s) + write_s) / strips",
+            "all slots of strips [s]",
+        ),
+        Formula("whole_s", "read_s + compute_s + write_s", "one stage after the other [s]"),
+        Formula(
+            "strips_s",
+            "where(strips >= 3, min(sliced_s, whole_s), whole_s)",
+            "from the first strip's reading to the last one's writing [s]",
         ),
         Formula(
             "idle_s",

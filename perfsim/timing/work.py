@@ -44,8 +44,10 @@ class LayerWork:
         counted: 1 for each layer that takes time, 0 for a view.
         begins: 1 for the first layer that takes time.
         kind: index into `CLASSES`; -1 for layers without multiply-accumulates.
+        unshaped: 1 for layers with multiply-accumulates whose loops are not known: rows of a layer table.
         bits: the width of the widest operand.
         input_bytes, output_bytes, weight_bytes: of the tensors that it touches, each once.
+        operand_bytes: of the inputs, what is read on its way out (`output_stage`).
         out_rows: places along all axes but the last, images included; of matrices 1.
         out_height: places along the axis before the last; 1 where there is none.
         out_columns: places along the last axis; of matrices their rows.
@@ -61,8 +63,10 @@ class LayerWork:
     counted: Counts
     begins: Counts
     kind: Counts
+    unshaped: Counts
     bits: Counts
     input_bytes: Counts
+    operand_bytes: Counts
     output_bytes: Counts
     weight_bytes: Counts
     groups: Counts
@@ -84,6 +88,11 @@ class LayerWork:
         return self.tap_rows * self.tap_columns
 
     @cached_property
+    def first_unshaped(self) -> int:
+        """The position of the first layer whose loops are not known; -1 for none."""
+        return int(np.argmax(self.unshaped)) if self.unshaped.any() else -1
+
+    @cached_property
     def depthwise(self) -> Counts:
         """1 for depthwise convolutions."""
         return np.where(self.kind == CLASSES.index("depthwise"), 1.0, 0.0)
@@ -103,8 +112,10 @@ def layer_work(program: Program) -> LayerWork:
             "counted": float(not layer.is_view),
             "begins": float(not layer.is_view and not begun),
             "kind": -1,
+            "unshaped": 0,
             "bits": max((tensors[each].bits for each in touched), default=0),
             "input_bytes": sum(tensors[each].bytes for each in dict.fromkeys(layer.reads)),
+            "operand_bytes": 0,
             "output_bytes": sum(tensors[each].bytes for each in layer.writes),
             "weight_bytes": sum(tensors[each].bytes for each in layer.weights),
         }
@@ -136,8 +147,11 @@ def _loops(layer: Layer) -> dict[str, float]:
         "streams_weights": 0,
     }
     nest = layer.operator.nest(layer.input_shapes, layer.output_shapes)
-    if not total(layer.macs) or nest is None:
+    if not total(layer.macs):
         return found
+    if nest is None:
+        kind = _CLASS_OF.get(layer.op)
+        return found | {"unshaped": 1, "kind": -1 if kind is None else CLASSES.index(kind)}
     found |= {"groups": nest.groups, **_products(nest, layer)}
     kind = _class_of(layer, found)
     found["kind"] = CLASSES.index(kind)

@@ -1,0 +1,93 @@
+"""A machine in a line, and all its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsim.hardware.machine import NUMBERS, numbers_in
+from perfsim.hardware.parts import Grid, RowStationary, Systolic
+from perfsim.report.text import amount, duration
+
+if TYPE_CHECKING:
+    from perfsim.hardware.machine import Machine
+    from perfsim.hardware.parts import Array
+
+
+def machine_record(machine: Machine) -> dict[str, Any]:
+    """The numbers of a machine in SI units, those of its parts by their paths, with what else a part says.
+
+    >>> machine_record(load_hardware("kv260_dpu"))["array.pixels"]
+    8
+    """
+    return {
+        **dict(zip(NUMBERS, machine.numbers, strict=True)),
+        **numbers_in(machine.extras),
+        **_words_in(machine.extras),
+    }
+
+
+def _words_in(part: Any, above: str = "") -> dict[str, str | bool]:
+    """What is said in words: the kind of an array, its packing or flow, whether something is hidden."""
+    found: dict[str, str | bool] = {}
+    for each in fields(part):
+        value, path = getattr(part, each.name), f"{above}{each.name}"
+        if isinstance(value, str | bool):
+            if above or value:  # what no part of its own says is left out where it is not so
+                found[path] = value
+        elif isinstance(value, tuple) and value:
+            found[path] = "+".join(value)
+        elif is_dataclass(value) and each.name != "calibration":
+            if each.name == "array":
+                found[f"{path}.kind"] = type(value).__name__
+            found |= _words_in(value, f"{path}.")
+    return found
+
+
+def machine_text(machine: Machine) -> str:
+    """The numbers of a machine in one line: its four, and the main ones of its parts."""
+    four: Any = machine
+    return ", ".join(
+        (
+            f"{amount(four.sram_bytes, 'B')} SRAM",
+            f"{amount(four.ddr_bytes_per_s, 'B/s')} DDR",
+            f"{amount(four.matrix_flops, 'FLOPS')} matrix",
+            f"{amount(four.vector_flops, 'FLOPS')} vector",
+            *_parts(machine.extras),
+        )
+    )
+
+
+def _parts(extras: Any) -> list[str]:
+    found = [] if extras.array is None else [_array(extras.array)]
+    if extras.efficiency:
+        shares = ", ".join(f"{name} {share:.3g}" for name, share in extras.efficiency.items())
+        found.append(f"efficiency {shares}")
+    if extras.ddr_efficiency is not None:
+        found.append(f"DDR efficiency {extras.ddr_efficiency:.3g}")
+    if extras.stream is not None:
+        rates = (
+            extras.stream.bytes_per_s,
+            extras.stream.read_bytes_per_s,
+            extras.stream.write_bytes_per_s,
+        )
+        found.append(f"{' and '.join(amount(each, 'B/s') for each in rates if each)} stream")
+    if extras.weight_memory is not None:
+        found.append(f"{amount(extras.weight_memory.bytes_per_s, 'B/s')} weights")
+    for seconds, of in ((extras.layer_cost_s, "layer"), (extras.inference_cost_s, "inference")):
+        if seconds is not None:
+            found.append(f"{duration(seconds)} a {of}".replace("a inference", "an inference"))
+    return found
+
+
+def _array(array: Array) -> str:
+    if isinstance(array, Grid):
+        sizes = (array.pixels, array.input_channels, array.output_channels)
+        text = f"{' x '.join(map(str, sizes))} array"
+    elif isinstance(array, Systolic):
+        text = f"{array.rows} x {array.columns} {array.flow.replace('_', '-')} array"
+    elif isinstance(array, RowStationary):
+        text = f"{array.rows} x {array.columns} row-stationary array"
+    if array.depthwise is not None:
+        text += f" with {array.depthwise.pixels} x {array.depthwise.channels} for depthwise"
+    return text

@@ -1,0 +1,192 @@
+"""Reports of machines that say more than four numbers; those of four print what they printed before."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from conftest import MACHINE
+
+from perfsim import load_hardware
+from perfsim.hardware.machine import numbers_in
+
+NETWORK = """\
+input: [3, 8, 8]
+layers:
+  - conv: {name: a, channels: 16, kernel: 3, activation: sigmoid}
+  - flatten: {name: view}
+  - fully_connected: {name: b, units: 10}
+"""
+FULL = (
+    MACHINE.replace("matrix: 1 TFLOPS", "clock: 1 GHz")
+    + """\
+array: {pixels: 2, input_channels: 4, output_channels: 8, packing: stride, depthwise: {channels: 16}}
+efficiency: {conv: 0.5}
+ddr_efficiency: 0.8
+stream: {bandwidth: 1 GB/s}
+weight_memory: {bandwidth: 100 MB/s}
+layer_cost: 1 us
+inference_cost: 1 ms
+energy: {mac: 1 pJ, vector_op: 1 pJ, sram_byte: 1 pJ, ddr_byte: 10 pJ, weight_byte: 5 pJ, static: 1 mW}
+timing: serial
+"""
+)
+BUNDLED = ("stm32n6", "kv260_dpu", "coral_usb", "eyeriss_v1")
+
+
+@pytest.fixture
+def files(write):
+    return write("net.yaml", NETWORK), write("m.yaml", FULL)
+
+
+def test_a_run_says_what_the_parts_do(files, perfsim_cli, monkeypatch):
+    """Busy times by hand: 1.216 + 1.034 us of stream, 10,698 bytes of weights at 100 MB/s, 2 layers, an inference."""
+    monkeypatch.setenv("COLUMNS", "260")
+    text = perfsim_cli("run", files[0], "--hw", files[1]).out
+    flat = " ".join(text.split())
+    for part in (
+        *("64 kB SRAM", "2 x 4 x 8 array with 1 x 16 for depthwise", "efficiency conv 0.5"),
+        *(
+            "DDR efficiency 0.8",
+            "1 GB/s stream",
+            "100 MB/s weights",
+            "1 us a layer",
+            "1 ms an inference",
+        ),
+        *("stream 2.25 us (0%)", "weights' memory 107 us (10%)", "fixed costs 1.002 ms (90%)"),
+        *("mostly bound by overhead", "weights' memory: 10.7 kB read", "energy-delay product"),
+        *("stream [ns]", "weights [us]", "fixed [us]", "energy [nJ]", "cycles"),
+    ):
+        assert part in flat, part
+    # 27,648 + 10,240 MACs at 1 pJ; 4 x 1024 operations
+    assert "MACs 37.89 nJ" in flat
+    assert "vector operations 4.096 nJ" in flat
+
+
+def test_the_energy_by_cause_is_all_of_it(files, perfsim_cli):
+    document = json.loads(perfsim_cli("run", files[0], "--hw", files[1], "--format", "json").out)
+    totals, layers = document["totals"], document["layers"]
+    causes = ("matrix_j", "vector_j", "sram_j", "ddr_j", "weight_j", "static_j")
+    by_cause = sum(layer[name] for layer in layers for name in causes)
+    assert totals["energy_j"] == pytest.approx(by_cause)
+    assert totals["energy_delay_js"] == pytest.approx(by_cause * totals["total_s"])
+
+
+def test_the_record_has_every_number_of_the_machine(files, perfsim_cli):
+    machine = load_hardware(files[1])
+    record = json.loads(perfsim_cli("run", files[0], "--hw", files[1], "--format", "json").out)[
+        "machine"
+    ]
+    for path, number in numbers_in(machine.extras).items():
+        assert record[path] == number
+    assert record["matrix_flops"] == 2 * 64 * 1e9
+    assert (record["array.kind"], record["array.packing"]) == ("Grid", "stride")
+    assert (record["stream.hidden"], record["weight_memory.hidden"]) == (True, False)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("machine", BUNDLED)
+def test_tables_fit(machine, width, perfsim_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in (
+        ("run", "mobilenet_v1", "--hw", machine),
+        ("explain", "mobilenet_v1", "--hw", machine, "--layer", "dw3"),
+        ("compare", "mobilenet_v1", "--hw", machine, "--hw", "kv260_dpu"),
+    ):
+        if command[0] == "compare" and machine == "kv260_dpu":
+            continue
+        text = perfsim_cli(*command).out
+        assert text
+        assert max(map(len, text.splitlines())) <= width
+        if command[0] == "run":
+            assert all(head in text for head in ("where", "DDR", "time [", "bound"))
+
+
+def test_explain_shows_what_applies(perfsim_cli):
+    def steps(layer, *options):
+        text = perfsim_cli(
+            "explain",
+            "mobilenet_v1",
+            "--hw",
+            "kv260_dpu",
+            "--layer",
+            layer,
+            *options,
+            "--format",
+            "csv",
+        )
+        rows = csv.DictReader(io.StringIO(text.out))
+        return {row["quantity"]: (row["formula"], row["values"], row["result"]) for row in rows}
+
+    depthwise = steps("dw1")
+    assert "array_cycles" not in depthwise
+    assert depthwise["matrix_cycles"][0] == "depthwise_cycles"
+    # 112 rows of 28 times 4 pixels, 9 taps, 32 channels on 16
+    assert float(depthwise["depthwise_cycles"][2]) == 112 * 28 * 9 * 2
+    first = steps("conv1")
+    assert "depthwise_cycles" not in first
+    assert "tap_rows * ceil(in_channels * tap_columns" in first["array_cycles"][0]
+    assert "where(" not in "".join(formula for formula, *_ in first.values())
+    assert "taps * ceil(in_channels /" in steps("pw1")["array_cycles"][0]
+    vector = steps("pool")
+    assert not {"array_cycles", "matrix_cycles", "depthwise_cycles"} & vector.keys()
+    assert list(first)[-1] == "energy_j"
+
+
+def test_explain_has_units_and_the_plan_s_bytes(perfsim_cli):
+    text = " ".join(
+        perfsim_cli("explain", "mobilenet_v1", "--hw", "stm32n6", "--layer", "pw1").out.split()
+    )
+    assert "weight_read_bytes = 'pw1.weights' = 2,176" in text
+    assert (
+        "weight_memory_bytes = ceil(weight_read_bytes * weight_ratio) = ceil(2176 * 1) = 2,176 bytes"
+        in text
+    )
+    assert "J (53." in text
+    assert "weight_s or" not in text.partition("bound:")[0]
+
+
+def test_compare_has_energies_where_there_are_some(files, write, perfsim_cli):
+    plain = write("plain.yaml", MACHINE)
+    text = perfsim_cli("compare", files[0], "--hw", files[1], "--hw", plain).out
+    assert "energy" in text.splitlines()[2]
+    rows = list(
+        csv.DictReader(
+            io.StringIO(
+                perfsim_cli(
+                    "compare", files[0], "--hw", files[1], "--hw", plain, "--format", "csv"
+                ).out
+            )
+        )
+    )
+    assert [bool(row["energy_j"]) for row in rows] == [True] * 4 + [False] * 4
+    total, *layers = (float(row["energy_j"]) for row in rows[:4])
+    assert total == pytest.approx(sum(layers))
+    without = perfsim_cli("compare", files[0], "--hw", plain, "--format", "csv").out
+    assert without.splitlines()[0].endswith("sram_used_bytes")
+
+
+def test_a_machine_of_four_numbers_says_nothing_of_parts(files, write, perfsim_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    plain = write("plain.yaml", MACHINE)
+    text = perfsim_cli("run", files[0], "--hw", plain).out
+    for word in ("energy", "stream", "weights'", "fixed", "cycles", "array"):
+        assert word not in text
+    record = json.loads(perfsim_cli("run", files[0], "--hw", plain, "--format", "json").out)
+    assert list(record["machine"]) == [
+        "sram_bytes",
+        "ddr_bytes_per_s",
+        "matrix_flops",
+        "vector_flops",
+    ]
+    assert "energy_j" not in record["totals"]
+
+
+@pytest.mark.parametrize("machine", BUNDLED)
+def test_a_machine_in_full(machine, perfsim_cli):
+    text = perfsim_cli("hardware", machine).out
+    heading = text.partition("\n\n")[0]
+    assert heading.startswith(f"{machine}: ")
+    assert "array" in heading or "weights" in heading
