@@ -43,7 +43,11 @@ _CONNECT_S = 5.0  # how long a scheduler may take to answer
 _PER_THREAD = 2  # partitions under way for each thread of a worker: one computed, one waiting or on its way here
 _RECOUNT_S = 1.0  # between two looks at how many workers there are
 _MOST_PROCESSES = 1024
-_LOGGERS = ("distributed", "distributed.client", "tornado.application")  # Dask gives each of them a level
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "tornado.application",
+)  # Dask gives each of them a level
 _PROBED = 1 << 12  # points by which a worker shows that it computes the same numbers
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
 
