@@ -24,6 +24,7 @@ from perfsim import load_hardware, load_network
 from perfsim.network.graph import Network
 from perfsim.sweeps.cluster import open_cluster
 from perfsim.sweeps.dataset import Compute, in_order, run_study
+from perfsim.sweeps.grid import Sample
 from perfsim.sweeps.request import make_study
 from perfsim.sweeps.study import PARTITION, Study
 
@@ -76,8 +77,8 @@ def study(column: str, where: list[str]) -> Study:
 
 def resized(found: Study, partitions: int) -> Study:
     """The same with so many partitions."""
-    space = found.space
-    return replace(found, space=type(space)(space.axes, partitions * PARTITION, 0, "random"))  # type: ignore[call-arg, arg-type]
+    space = Sample(found.space.axes, partitions * PARTITION, 0, "random")
+    return replace(found, space=space)
 
 
 def on(address: str, swept: Study) -> float:

@@ -213,7 +213,7 @@ def parquet(machine: Machine) -> None:
 def networks() -> None:
     """All bundled networks at four batch sizes on 1,000 machines, by one process and by two, their start included."""
     study = make_study(
-        bundled_networks(),
+        list(bundled_networks()),
         lambda model, scales: load_network(model, **scales),
         load_hardware("4MB_4GBs_4TF"),
         [

@@ -1,13 +1,14 @@
 """How sure a prediction is: an interval from what a calibration got wrong, and what may make it wrong beyond that.
 
-The leave-one-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
+The left-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
 a normal distribution. The next error lies, with probability `LEVEL`, within
 
     mean(e) ± t s sqrt(1 + 1/n)        s the sample's standard deviation, t Student's quantile for n - 1
 
 (the prediction interval of a normal sample, Hahn and Meeker, Statistical Intervals, 1991, section 4.7). The mean
 stays in: a calibration that predicts too fast on what it has not seen will do so again. Errors beyond four robust
-standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so.
+standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so. s
+is at least `LEAST_NOISE`: rows that happen to be met exactly do not make a prediction exact.
 
 A calibration on layers gives errors of layers. The relative error of a total is a mean of theirs, weighted by time,
 whose spread is at most theirs however they are correlated (Minkowski); so the same interval, too wide rather than too
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.9
 FEWEST_ROWS = 3
+LEAST_NOISE = 0.01  # of the logarithm of a measured time: no machine repeats itself better
 _OUTLIER = 4.0  # robust standard deviations
 _ROWS_PER_OUTLIER = 10
 _FAR = 2.0  # by what factor a size may lie outside of what was measured
@@ -63,9 +65,7 @@ class Spread:
         """Where the interval comes from, in a few words."""
         kind = "layers" if self.of_layers else "networks"
         left_out = f", {self.outliers} outlier{'s'[: self.outliers != 1]} left out"
-        return f"leave-one-out errors of {self.rows} measured {kind}" + left_out * bool(
-            self.outliers
-        )
+        return f"left-out errors of {self.rows} measured {kind}" + left_out * bool(self.outliers)
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,11 @@ def spread_of(calibration: Calibration) -> Spread | None:
     middle = median(errors)
     robust = 1.4826 * median(abs(error - middle) for error in errors)
     far = sorted(errors, key=lambda error: -abs(error - middle))[: rows // _ROWS_PER_OUTLIER]
-    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust]
+    # Where half of the rows have the same error, the others are not far from them by any measure.
+    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust > 0]
     for error in outliers:
         errors.remove(error)
-    half = student_quantile(LEVEL, len(errors) - 1) * stdev(errors)
+    half = student_quantile(LEVEL, len(errors) - 1) * max(stdev(errors), LEAST_NOISE)
     half *= math.sqrt(1 + 1 / len(errors))
     mean = fmean(errors)
     return Spread(

@@ -105,6 +105,26 @@ class Result:
                 columns[name] = _spread(times.steps[name], len(fused))
         return columns
 
+    @cached_property
+    def steady_layer_s(self) -> list[float]:
+        """The time [s] that each layer adds to every further inference."""
+        return list(self.steady_times.layer_s.tolist())
+
+    @cached_property
+    def steady_bounds(self) -> list[str]:
+        """What limits each layer in every further inference."""
+        return [BOUNDS[code] for code in self.steady_times.bound.tolist()]
+
+    @cached_property
+    def steady_bound(self) -> str:
+        """What limits the layers that take most of the time of every further inference."""
+        return _mostly(self.steady_times)
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether the first inference differs from every further one, since it fetches the pinned weights."""
+        return self.totals.steady_ddr_bytes < self.totals.ddr_bytes
+
     @property
     def _moved(self) -> tuple[Any, Any]:
         """Bytes from and to external memory per layer; the machine's, where it compresses or has a weight memory."""
@@ -128,9 +148,6 @@ class Result:
         sums = {name: self._sum(name) for name in (*_SUMMED, "energy_j")}
         total_s = float(fold(times.layer_s))
         energy_j = sums["energy_j"]
-        by_bound = [0.0] * len(BOUNDS)
-        for code, layer_s in zip(times.bound.tolist(), times.layer_s.tolist(), strict=True):
-            by_bound[code] += layer_s
         layers = self.program.layers
         return Totals(
             macs=sum(total(layer.macs) for layer in layers),
@@ -145,7 +162,7 @@ class Result:
             compute_s=float(fold(times.compute_s)),
             total_s=total_s,
             peak_sram_bytes=int(placement.sram_used_bytes.max()),
-            bound=BOUNDS[by_bound.index(max(by_bound))],
+            bound=_mostly(times),
             steady_ddr_bytes=int(self.steady_times.steps["ddr_bytes"].sum()),
             steady_s=float(fold(self.steady_times.layer_s)),
             **sums,
@@ -196,6 +213,14 @@ class Result:
                     places.append(place)
                 columns[name].append(";".join(places))
         return columns
+
+
+def _mostly(times: LayerTimes) -> str:
+    """What limits the layers that take most of the time."""
+    by_bound = [0.0] * len(BOUNDS)
+    for code, layer_s in zip(times.bound.tolist(), times.layer_s.tolist(), strict=True):
+        by_bound[code] += layer_s
+    return BOUNDS[by_bound.index(max(by_bound))]
 
 
 def parts_of(columns: Iterable[str]) -> list[tuple[str, str]]:

@@ -176,16 +176,18 @@ def compare(
 def comparison(runs: Sequence[Sequence[Result]]) -> Columns:
     """Runs side by side: for each network its runs on all machines, the first being the base.
 
-    Columns: network, hardware, placement, timing, layer, name, op, time_s, speedup (time on the first
-    machine / time on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes; where any machine states energies
-    also energy_j, None on those that state none. The whole network is layer 0, named "total", before its layers;
-    its memory is the peak.
+    Columns: network, hardware, placement, timing, layer, name, op, time_s, speedup (`steady_s` on the first machine /
+    `steady_s` on this one), bound, ddr_s, compute_s, ddr_bytes, sram_used_bytes, steady_s; where any machine states
+    energies also energy_j, None on those that state none. `steady_s` is the time of every further inference, which
+    finds pinned weights in place; all else is of the first one. The whole network is layer 0, named "total", before its
+    layers; its memory is the peak.
     """
     columns: Columns = {
         name: []
         for name in (
             *("network", "hardware", "placement", "timing", "layer", "name", "op"),
             *("time_s", "speedup", "bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes"),
+            "steady_s",
         )
     }
     has_energy = any("energy_j" in result.columns for results in runs for result in results)
@@ -210,18 +212,19 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = [
         (
             *(*run, 0, "total", "network", totals.total_s),
-            speedup(base.totals.total_s, totals.total_s),
+            speedup(base.totals.steady_s, totals.steady_s),
             *(totals.bound, totals.ddr_s, totals.compute_s, totals.ddr_bytes),
-            *(totals.peak_sram_bytes, totals.energy_j),
+            *(totals.peak_sram_bytes, totals.steady_s, totals.energy_j),
         )
     ]
     energies = layers.get("energy_j", [None] * len(layers["layer"]))
     shown = ("bound", "ddr_s", "compute_s", "ddr_bytes", "sram_used_bytes")
     for position, layer_s in enumerate(layers["layer_s"]):
-        factor = speedup(base.columns["layer_s"][position], layer_s)
+        steady_s = result.steady_layer_s[position]
+        factor = speedup(base.steady_layer_s[position], steady_s)
         identity = (layers[name][position] for name in ("layer", "name", "op"))
         rest = (layers[name][position] for name in shown)
-        rows.append((*run, *identity, layer_s, factor, *rest, energies[position]))
+        rows.append((*run, *identity, layer_s, factor, *rest, steady_s, energies[position]))
     return rows
 
 

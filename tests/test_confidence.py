@@ -82,6 +82,19 @@ def test_one_row_of_ten_may_be_left_out_and_is_counted():
     assert spread_of(Calibration("s", (), (0.1, 0.2))) is None
 
 
+def test_an_interval_has_a_width():
+    """Equal errors: a noise of 1 %. One of ten that differs where the others are equal is no outlier."""
+    half = 1.833113 * 0.01 * math.sqrt(11 / 10)  # t(0.9, 9)
+    spread = spread_of(Calibration("s", (), (0.05,) * 10))
+    assert spread.low == pytest.approx(math.exp(0.05 - half), rel=1e-6)
+    assert spread.high == pytest.approx(math.exp(0.05 + half), rel=1e-6)
+    spread = spread_of(Calibration("s", (), (*[0.0] * 9, 0.3)))
+    assert (spread.rows, spread.outliers) == (10, 0)
+    # Mean 0.03; squares 9 x 0.03^2 + 0.27^2 = 0.081, over 9: 0.009.
+    half = 1.833113 * math.sqrt(0.009) * math.sqrt(11 / 10)
+    assert spread.high == pytest.approx(math.exp(0.03 + half), rel=1e-6)
+
+
 def test_a_run_on_a_calibrated_machine_has_an_interval(perfsim_cli, write):
     net, hw = write("tiny.yaml", TINY), write("cal.yaml", CALIBRATED)
     run = perfsim_cli("run", net, "--hw", hw)

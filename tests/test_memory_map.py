@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from perfsim import load_network, lower
+from perfsim import load_hardware, load_network, lower, simulate
 from perfsim.errors import MemoryTooSmallError
 from perfsim.placement import placement_policy
 from perfsim.placement.memory_map import memory_map
+from perfsim.report.page_data import page_record
 
 
 @pytest.mark.parametrize("policy", ["liveness", "pinned"])
@@ -89,3 +91,45 @@ def test_a_comparison_shows_further_inferences_where_weights_are_pinned(perfsim_
     pinned = perfsim_cli(*arguments, "--placement", "pinned")
     assert "further" in pinned.out.splitlines()[2]
     assert "further" not in perfsim_cli(*arguments).out
+
+
+def test_a_comparison_is_of_further_inferences(perfsim_cli, write):
+    """1000 to 1000 features, a million weights that are pinned: 2 us + 1 us against 0.2 us + 10 us once they are in.
+
+    With the weights, which take 1 ms and 0.1 ms, the second machine is nine times as fast; it is a third as fast.
+    """
+    write("n.yaml", "input: [1000]\nlayers:\n  - fully_connected: {units: 1000, bias: false}\n")
+    rest = "sram: 4 MB\nvector: 1 GFLOPS\nplacement: pinned\ntiming: serial\n"
+    write("a.yaml", f"name: a\nddr_bandwidth: 1 GB/s\nmatrix: 2 TFLOPS\n{rest}")
+    write("b.yaml", f"name: b\nddr_bandwidth: 10 GB/s\nmatrix: 200 GFLOPS\n{rest}")
+    arguments = ("compare", "n.yaml", "--hw", "a.yaml", "--hw", "b.yaml")
+    rows = json.loads(perfsim_cli(*arguments, "--format", "json").out)["rows"]
+    assert [row["layer"] for row in rows] == [0, 1, 0, 1]
+    first, steady = [1.003e-3, 1.003e-3, 110.2e-6, 110.2e-6], [3e-6, 3e-6, 10.2e-6, 10.2e-6]
+    assert [row["time_s"] for row in rows] == pytest.approx(first)
+    assert [row["steady_s"] for row in rows] == pytest.approx(steady)
+    assert [row["speedup"] for row in rows] == pytest.approx([1, 1, 3 / 10.2, 3 / 10.2])
+    text = perfsim_cli(*arguments).out
+    assert "0.294x" in text
+    assert "per layer on a, b, further inferences" in text
+    (run, other) = page_record(
+        [[simulate(load_network("n.yaml"), load_hardware(each)) for each in ("a.yaml", "b.yaml")]]
+    )["networks"][0]["runs"]
+    assert other["speedup"] == pytest.approx(3 / 10.2)
+    assert (run["steady_bound"], other["steady_bound"]) == ("ddr", "matrix")
+    assert [entry["layer_s"] for entry in other["by_bound"]] == pytest.approx([10.2e-6])
+    assert other["findings"][0].startswith("One inference takes 10.2 us: 100.0% of it")
+    assert "the first, which fetches the pinned weights and takes 110.2 us" in other["findings"][1]
+
+
+def test_the_interval_of_a_comparison_stands_beside_the_time_that_it_is_of(
+    perfsim_cli, monkeypatch
+):
+    for width in ("80", "120"):
+        monkeypatch.setenv("COLUMNS", width)
+        text = perfsim_cli("compare", "mobilenet_v2", "--hw", "coral_usb", "--hw", "stm32n6").out
+        heads = re.split(r"\s\s+", text.splitlines()[2])
+        assert heads[heads.index("further") + 1] == "90% interval"
+        coral = re.split(r"\s\s+", text.splitlines()[4])[heads.index("further") :]
+        low_ms, high_ms = (float(each) for each in re.findall(r"[\d.]+", coral[1]))
+        assert low_ms < float(coral[0].removesuffix(" ms")) < high_ms

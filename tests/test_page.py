@@ -16,9 +16,12 @@ from conftest import MACHINE, TINY
 import perfsim
 from perfsim import Machine, load_hardware, load_network, report, simulate
 from perfsim.errors import InvalidValueError, OutputError
+from perfsim.hardware.machine import numbers_in
 from perfsim.report import page_words
+from perfsim.report.number_words import number_label
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_data import page_record
+from perfsim.report.page_words import assumptions
 from perfsim.report.text import duration
 from perfsim.result import parts_of
 from perfsim.timing.kernel import BOUNDS
@@ -142,6 +145,31 @@ def test_the_page_names_the_assumptions(tiny, small):
     assert "layer_s = ddr_s + compute_s" in told["formulas"]
     assert told["calibrated"].startswith("no: ")
     assert run["policies"] == {"placement": "liveness", "timing": "serial"}
+
+
+@pytest.mark.parametrize("machine", perfsim.bundled_machines())
+def test_every_assumption_has_a_name_and_a_value_with_its_unit(machine):
+    hardware = load_hardware(machine)
+    rows = assumptions(simulate(load_network("mobilenet_v1", **_widths(machine)), hardware))
+    assert len({what for what, _ in rows}) == len(rows)
+    assert all(value for _, value in rows)
+    assert not [what for what, _ in rows if "_" in what]
+    told = dict(rows)
+    for name, number in numbers_in(hardware.extras).items():
+        text = told[number_label(name)]
+        if ".energy" in f".{name}":
+            factor, unit = (1, " W") if name.endswith("_w") else (1e12, " pJ per ")
+            assert text.startswith(f"{number * factor:.4g}{unit}")
+        if name in ("layer_cost_s", "inference_cost_s"):
+            assert text.endswith(f" per {name.split('_')[0]}")
+    formulas = told["formulas"].splitlines()
+    assert all(re.fullmatch(r"[a-z_]+ = .+", line) for line in formulas)
+    assert len(formulas) > 4
+
+
+def _widths(machine: str) -> dict:
+    """What a machine of one width takes."""
+    return {"precision": {"feature_map": 16, "weight": 16}} if machine == "eyeriss_v1" else {}
 
 
 def test_a_machine_with_parts_shows_them(perfsim_cli):
@@ -415,6 +443,40 @@ def test_the_totals_on_the_page_are_those_of_the_result(browser, compared):
         for result in results
     ]
     assert rows == expected
+
+
+def test_the_totals_of_unlike_machines_fit_and_have_scales_of_their_own(browser, tmp_path):
+    """The table needs no scrolling at 1280 pixels, with all that a machine may state."""
+    network = load_network("mobilenet_v2")
+    names = ("coral_usb", "stm32n6", "kv260_dpu", "h100_sxm", "256KB_1GBs_0.5TF")
+    results = [simulate(network, load_hardware(name)) for name in names]
+    totals_s = [result.totals.total_s for result in results]
+    assert max(totals_s) > 10 * min(totals_s)
+    report(*results).write(tmp_path / "unlike.html")
+    browser.open(tmp_path / "unlike.html")
+    table = "document.querySelector('#totals .totals')"
+    assert browser.run(f"{table}.scrollWidth <= {table}.clientWidth")
+    heads = browser.run(f"[...{table}.querySelectorAll('thead th')].map(each => each.textContent)")
+    assert heads[:4] == ["machine", "time", "first inference", "speed-up"]
+    rows = browser.run(
+        f"[...{table}.querySelectorAll('tbody tr')].map(row => "
+        "[row.cells[1].textContent, row.cells[row.cells.length - 1].textContent])"
+    )
+    assert rows == [
+        [
+            duration(result.totals.steady_s),
+            "calibrated" if result.machine.extras.calibration else "not calibrated",
+        ]
+        for result in results
+    ]
+    bars = browser.run("document.querySelector('#totals .bars').textContent")
+    assert f"(first inference {duration(totals_s[0])})" in bars
+    scale = "document.getElementById('same-scale')"
+    assert browser.run(f"{scale}.checked") is False
+    report(results[0]).write(tmp_path / "one.html")
+    browser.open(tmp_path / "one.html")
+    assert browser.run(f"{scale}.offsetParent === null") is True
+    assert browser.problems == []
 
 
 def test_a_layer_under_the_pointer_is_marked_in_every_picture(browser, compared):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from conftest import MACHINE
 
-from perfsim import load_hardware
+from perfsim import load_hardware, load_network, simulate
 from perfsim.hardware.machine import numbers_in
+from perfsim.report.explain import explain_rows
+from perfsim.timing.formula import FUNCTIONS
+from perfsim.timing.values import MEANINGS, machine_values
 
 NETWORK = """\
 input: [3, 8, 8]
@@ -135,6 +139,41 @@ def test_explain_shows_what_applies(perfsim_cli):
     assert list(first)[-1] == "energy_j"
 
 
+def test_explain_says_at_which_rate_the_matrix_unit_runs(perfsim_cli):
+    """8-bit operands run at 1979 TFLOPS, the native rate being 989.4 at 16 bits."""
+    text = perfsim_cli("explain", "mobilenet_v1", "--hw", "h100_sxm", "--layer", "pw1").out
+    assert f"  matrix_speed = {1978.9 / 989.4:.7g} (rate at 8 bit / native)" in text
+
+
+@pytest.mark.parametrize("timing", ["overlap", "pipelined"])
+@pytest.mark.parametrize("machine", BUNDLED)
+def test_every_name_in_an_explained_formula_has_a_line_or_is_the_machine_s(machine, timing):
+    """A column, a step, a number of the machine's file: nothing else stands in a formula without a line on it."""
+    hardware = load_hardware(machine)
+    result = simulate(load_network("mobilenet_v1"), hardware, timing=timing)
+    for position, macs in enumerate(result.columns["macs"]):
+        rows = explain_rows(result, position) if macs else []
+        said = {row[1] for row in rows} | set(machine_values(hardware)) | {"mac_j", *FUNCTIONS}
+        for about, quantity, formula, *_ in rows:
+            if about in ("time", "energy") and quantity not in ("bound", *MEANINGS):
+                unknown = set(re.findall(r"[a-z_]+_[a-z_]+", formula)) - said
+                assert not unknown, formula
+
+
+def test_the_text_of_explain_has_seven_digits_and_its_data_all(perfsim_cli):
+    command = ("explain", "mobilenet_v1", "--hw", "stm32n6", "--timing", "pipelined")
+    text = perfsim_cli(*command, "--layer", "pw1").out
+    fractions = re.findall(r"\d+\.\d+(?:e-\d+)?", text.partition("\ntime\n")[2])
+    assert len(fractions) > 40
+    for each in fractions:
+        assert len(each.partition("e")[0].replace(".", "").lstrip("0")) <= 7, each
+    data = json.loads(perfsim_cli(*command, "--layer", "pw1", "--format", "json").out)
+    steps = {step["quantity"]: step for step in data["steps"]}
+    assert steps["weight_s"]["result"] == 2176 / 387.9e6  # 2176 bytes at the file's rate
+    assert steps["strips"]["result"] == 112  # rows of the output
+    assert "  strips = 112 (pieces in which the layer runs" in text
+
+
 def test_explain_has_units_and_the_plan_s_bytes(perfsim_cli):
     text = " ".join(
         perfsim_cli("explain", "mobilenet_v1", "--hw", "stm32n6", "--layer", "pw1").out.split()
@@ -165,7 +204,7 @@ def test_compare_has_energies_where_there_are_some(files, write, perfsim_cli):
     total, *layers = (float(row["energy_j"]) for row in rows[:4])
     assert total == pytest.approx(sum(layers))
     without = perfsim_cli("compare", files[0], "--hw", plain, "--format", "csv").out
-    assert without.splitlines()[0].endswith("sram_used_bytes")
+    assert without.splitlines()[0].endswith("sram_used_bytes,steady_s")
 
 
 def test_a_machine_of_four_numbers_says_nothing_of_parts(files, write, perfsim_cli, monkeypatch):

@@ -27,7 +27,8 @@ from perfsim.program import lower
 from perfsim.report.figures import PICTURES, canvas, machines_against_time
 from perfsim.report.figures.memory import outside
 from perfsim.report.figures.pareto import non_dominated
-from perfsim.report.figures.roofline import roofline_points
+from perfsim.report.figures.roofline import draw_roofline, roofline_points, roofs
+from perfsim.report.machine import machine_text
 from perfsim.timing.kernel import BOUNDS
 
 try:
@@ -43,6 +44,7 @@ RUNS = [
     ("mobilenet", "1MB_1GBs_1TF", "liveness"),
     ("resnet50", "1MB_2GBs_2TF", "liveness"),
     ("mobilenet_v1", "stm32n6", "pinned"),  # a stream and a memory for weights beside
+    ("vgg16", "h100_sxm", "pinned"),  # rates by width: 8 bit at twice the native one
 ]
 SINGLE = [kind for kind in PICTURES if kind != "pareto"]
 
@@ -173,7 +175,8 @@ def test_the_roofline_has_a_mark_for_each_layer_that_computes(
         assert marks(svg, f"layers bound by {bound}") == sum(
             row["bound"] == bound for row in computing
         )
-    ceilings = [group(svg, f"ceiling {unit}") for unit in ("matrix", "vector")]
+    matrix = "matrix, 8 bit" if machine in ("stm32n6", "h100_sxm") else "matrix"
+    ceilings = [group(svg, f"ceiling {unit}") for unit in (matrix, "vector")]
     assert None not in ceilings
 
 
@@ -206,9 +209,40 @@ def test_the_marks_of_the_roofline_lie_where_the_table_says(perfsim_cli, tmp_pat
 def test_no_layer_lies_above_the_roof(model, machine, placement, timing):
     result = simulate(load_network(model), load_hardware(machine), placement, timing)
     points, hardware = roofline_points(result), result.machine
-    roof = np.minimum(points.flop_per_byte * hardware.ddr_bytes_per_s, hardware.matrix_flops)
+    highest = max(roof.flops for roof in roofs(result))
+    roof = np.minimum(points.flop_per_byte * hardware.ddr_bytes_per_s, highest)
     assert (points.flops <= roof * (1 + 1e-12)).all()
     assert points.without == len(result.program.layers) - len(points.layer)
+
+
+def test_a_roof_for_each_width_that_ran(write):
+    """8-bit layers run at 16 TFLOPS, one of 12 bits at the rate of 16 bits; nothing runs at 32."""
+    rates = "matrix: {16: 8 TFLOPS, 8: 16 TFLOPS, 32: 1 TFLOPS}\n"
+    machine = f"name: m\nsram: 1 MB\nddr_bandwidth: 1 GB/s\n{rates}vector: 1 GFLOPS\n"
+    network = (
+        "input: [3, 8, 8]\nlayers:\n  - conv: {channels: 4, kernel: 3}\n"
+        "  - conv: {channels: 4, kernel: 3, precision: {weight: 12}}\n  - softmax: {}\n"
+    )
+    hardware = load_hardware(write("m.yaml", machine))
+    result = simulate(load_network(write("n.yaml", network)), hardware)
+    assert [(roof.unit, roof.label, roof.flops) for roof in roofs(result)] == [
+        ("matrix", "matrix, 8 bit", 16e12),
+        ("matrix", "matrix, 16 bit", 8e12),
+        ("vector", "vector", 1e9),
+    ]
+    rates = "8 TFLOPS matrix at 16 bit; 8 bit 16 TFLOPS; 32 bit 1 TFLOPS, 1 GFLOPS vector"
+    assert rates in machine_text(hardware)
+    softmax = simulate(
+        load_network(write("s.yaml", "input: [3]\nlayers:\n  - softmax: {}\n")), hardware
+    )
+    assert [roof.flops for roof in roofs(softmax)] == [8e12, 1e9]  # the native one
+
+
+@drawn
+def test_the_legend_says_the_rate_of_the_width_that_ran(perfsim_cli, tmp_path):
+    svg = picture(perfsim_cli, tmp_path, "roofline", "mobilenet_v1", "h100_sxm")
+    assert "then matrix, 8 bit 1.979 PFLOPS" in texts(svg)
+    assert "989.4 TFLOPS matrix at 16 bit; 8 bit 1.979 PFLOPS" in texts(svg)
 
 
 def test_the_place_of_a_layer_in_the_roofline_by_hand(write):
@@ -428,6 +462,36 @@ def test_other_costs_have_their_units(perfsim_cli, tmp_path, against):
 
 
 @drawn
+@pytest.mark.parametrize("dots_per_inch", [72, 100, canvas.PNG_DOTS_PER_INCH])
+@pytest.mark.parametrize(
+    ("model", "machine", "batch"), [("mobilenet_v2", "coral_usb", 1), ("vgg16", "h100_sxm", 64)]
+)
+def test_no_label_is_cut_or_meets_another_at_any_resolution(
+    monkeypatch, model, machine, batch, dots_per_inch
+):
+    result = simulate(load_network(model, batch=batch), load_hardware(machine))
+    facts = f"{machine_text(result.machine)}; placement pinned, timing overlap; total 1.54 ms"
+    with canvas.drawing():
+        figure = draw_roofline(result, f"{model} on {machine}", facts)
+        figure.set_dpi(dots_per_inch)
+    check_texts(figure, monkeypatch)
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert (box.x0, figure.bbox.width - box.x1) > (0, 0)
+
+
+@drawn
+def test_thin_rectangles_of_the_memory_have_no_outline(perfsim_cli, tmp_path):
+    """A tensor of a thousandth of the memory is a fifth of a point high: a white line would hide it."""
+    svg = picture(perfsim_cli, tmp_path, "memory", "mobilenet_v2", "coral_usb")
+    filled = np.concatenate([boxes(svg, f"kind {kind}") for kind in canvas.KINDS])
+    outlined = boxes(svg, "outlines")
+    extents = np.ptp(filled.reshape(-1, 2, 2), axis=1).min(axis=1)
+    assert 0 < (extents >= 1.6).sum() == len(outlined) < len(filled)
+    assert np.ptp(outlined.reshape(-1, 2, 2), axis=1).min() >= 1.6 - 1e-6
+
+
+@drawn
 @pytest.mark.parametrize("kind", SINGLE)
 def test_units_machine_and_network_are_named_and_no_date(perfsim_cli, tmp_path, kind):
     svg = picture(perfsim_cli, tmp_path, kind, "resnet18", "1MB_2GBs_2TF", "--set", "hw.sram=900KB")
@@ -560,7 +624,7 @@ def test_without_matplotlib_it_says_what_to_install(perfsim_cli, tmp_path, monke
     run = perfsim_cli("plot", "resnet18", "--hw", "1MB_2GBs_2TF", "-o", "p.svg")
     assert (run.status, run.err) == (
         2,
-        "error: pictures need the library matplotlib; expected pip install 'perfsim[plot]'\n",
+        "error: pictures need the library matplotlib; expected pip install 'perfsim[plot]', or in a clone '.[plot]'\n",
     )
     assert not list(tmp_path.iterdir())
 

@@ -117,7 +117,7 @@ class Processes:
 
     def end(self):
         for process in self._started:
-            with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -320,7 +320,7 @@ def test_of_errors_that_of_the_first_partition_is_told(tmp_path, everywhere):
 @pytest.fixture
 def impatient(monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "_CONNECT_S", 1.2)
+    monkeypatch.setattr(cluster, "_CONNECT_S", 2.5)
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])

@@ -60,8 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help="compute on so many processes, for -o (default: as many as there are processors where there are many "
-        "networks or scales, else 1)",
+        help="compute on so many processes, for -o (default: as many as there are processors where many networks need "
+        "searches, else 1)",
     )
     common.add_output_options(parser)
 

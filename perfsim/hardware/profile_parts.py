@@ -22,7 +22,7 @@ from perfsim.hardware.profile_types import (
     Ratio,
     RatioByClass,
     Watts,
-    as_number,
+    as_share,
 )
 from perfsim.validation import STRICT, Misfit, Text
 
@@ -194,7 +194,7 @@ def check_efficiency(value: Any) -> Any:
     if not isinstance(above_one, bool):
         error = InvalidValueError("", found=describe(above_one), expected="true or false")
         raise Misfit(error, ("above_one",))
-    numbers = {name: as_number(number) for name, number in value.items() if name != "above_one"}
+    numbers = {name: as_share(number) for name, number in value.items() if name != "above_one"}
     for name, number in numbers.items():
         if name not in LAYER_CLASSES:
             known = [*LAYER_CLASSES, "above_one"]

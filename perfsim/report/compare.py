@@ -84,6 +84,11 @@ def _notes(results: Sequence[Result], sure: Sequence[Confidence], width: int) ->
     pairs = list(zip(results, sure, strict=True))
     not_calibrated = [each.machine.name for each, confidence in pairs if not confidence.calibrated]
     lines = [f"not calibrated: {', '.join(not_calibrated)}"] if not_calibrated else []
+    if any(each.warms_up for each in results):
+        lines.append(
+            "further: every inference after the first, which finds pinned weights in place; speed-up, bound, interval "
+            "and the layers below are of it, the other numbers of the first"
+        )
     lines += [
         f"{each.machine.name}: {note}" for each, confidence in pairs for note in confidence.notes
     ]
@@ -92,10 +97,13 @@ def _notes(results: Sequence[Result], sure: Sequence[Confidence], width: int) ->
 
 def _totals(results: Sequence[Result], sure: Sequence[Confidence], width: int) -> str:
     totals = [result.totals for result in results]
-    base_s = totals[0].total_s
-    further = []
-    if any(each.steady_ddr_bytes < each.ddr_bytes for each in totals):  # pinned weights
-        further.append(Column("further", [duration(each.steady_s) for each in totals], 1))
+    base_s = totals[0].steady_s
+    further = [Column("time", [duration(each.total_s) for each in totals])]
+    if any(each.warms_up for each in results):
+        further = [
+            Column("first", [duration(each.total_s) for each in totals], 2),
+            Column("further", [duration(each.steady_s) for each in totals]),
+        ]
     intervals = [each.interval for each in sure]
     if any(intervals):
         cells = ["" if each is None else interval_text(each) for each in intervals]
@@ -113,10 +121,9 @@ def _totals(results: Sequence[Result], sure: Sequence[Confidence], width: int) -
             Column(
                 "hardware", [each.machine.name for each in results], left=True, least=NAME_LEAST
             ),
-            Column("time", [duration(each.total_s) for each in totals]),
             *further,
-            Column("speed-up", [_speedup(base_s, each.total_s) for each in totals]),
-            Column("bound", [each.bound for each in totals], left=True),
+            Column("speed-up", [_speedup(base_s, each.steady_s) for each in totals]),
+            Column("bound", [each.steady_bound for each in results], left=True),
             Column("DDR", [amount(each.ddr_bytes, "B") for each in totals], 1),
             Column("DDR time", [duration(each.ddr_s) for each in totals], 3),
             Column("compute", [duration(each.compute_s) for each in totals], 3),
@@ -135,7 +142,8 @@ def _layers(results: Sequence[Result], width: int) -> list[str]:
     number = Column("#", texts(columns["layer"]))
     name = Column("layer", columns["name"], left=True, least=NAME_LEAST)
     op = Column("op", columns["op"], 1, left=True)
-    largest_s = max(max(result.columns["layer_s"]) for result in results)
+    largest_s = max(max(result.steady_layer_s) for result in results)
+    of = ", further inferences" * any(result.warms_up for result in results)
     base, *others = [_machine_columns(result, results[0], largest_s) for result in results]
     room = width - number.width - min(name.width, width // 4) - GAP - _width(base)
     tables, start = [], 0
@@ -148,7 +156,7 @@ def _layers(results: Sequence[Result], width: int) -> list[str]:
             end += 1
         shown = [*base, *(column for group in others[start:end] for column in group)]
         names = [result.machine.name for result in (results[0], *results[start + 1 : end + 1])]
-        heading = wrapped(f"per layer on {', '.join(names)}", width)
+        heading = wrapped(f"per layer on {', '.join(names)}{of}", width)
         tables.append(f"{heading}\n\n" + table([number, name, op, *shown], width))
         start = max(end, start + 1)
     return tables
@@ -159,15 +167,13 @@ def _width(columns: Sequence[Column]) -> int:
 
 
 def _machine_columns(result: Result, base: Result, largest_s: float) -> list[Column]:
-    seconds = result.columns["layer_s"]
+    seconds = result.steady_layer_s
     time = scaled(result.machine.name, seconds, TIME_UNITS, largest_s)
     columns = [time]
     if result is not base:
-        pairs = zip(base.columns["layer_s"], seconds, strict=True)
+        pairs = zip(base.steady_layer_s, seconds, strict=True)
         columns.append(Column("speed-up", [_speedup(*pair) for pair in pairs], 2))
-    columns.append(
-        Column("bound", result.columns["bound"], 3 if result is not base else 4, left=True)
-    )
+    columns.append(Column("bound", result.steady_bounds, 3 if result is not base else 4, left=True))
     return columns
 
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import Count, total
 from perfsim.program import Kind, position_of
-from perfsim.report.run import order_record, order_text, policies, settings_text
+from perfsim.report.explain_text import Row, explain_text
+from perfsim.report.run import order_record, policies
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import duration, small_amount, wrapped
 from perfsim.result import FURTHER
 from perfsim.timing.energy import ENERGIES
 from perfsim.timing.formula import FUNCTIONS, GLOBALS
 from perfsim.timing.output_stage import output_stage
 from perfsim.timing.terms import shape_of
+from perfsim.timing.values import MEANINGS, by_width
+from perfsim.timing.work import layer_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +55,10 @@ def explain_sheet(result: Result, position: int, settings: Sequence[str] = ()) -
         "bound": result.columns["bound"][position],
     }
     return Sheet(
-        record, "steps", columns, lambda width: _text(result, position, rows, settings, width)
+        record,
+        "steps",
+        columns,
+        lambda width: explain_text(result, position, rows, settings, width),
     )
 
 
@@ -69,8 +74,6 @@ def explain(result: Result, layer: str | int) -> pd.DataFrame:
 
     return pd.DataFrame(explain_sheet(result, position_of(result.program, str(layer))).columns)
 
-
-Row = tuple[str, str, str, str, Any]
 
 _SECONDS = ("ddr_s", "matrix_s", "vector_s", "compute_s", "layer_s")
 
@@ -236,6 +239,7 @@ def _times(result: Result, position: int) -> list[Row]:
             asked |= set(formula.names)
             shown.append(formula)
     rows: list[Row] = []
+    said: set[str] = set()
     bound = result.columns["bound"][position]
     rule = result.timing_policy.bound_rule
     further = [name for name in ("stream_s", "weight_s", "overhead_s") if name in steps]
@@ -245,9 +249,22 @@ def _times(result: Result, position: int) -> list[Row]:
         about = "energy" if formula.symbol in ENERGIES else "time"
         if about == "energy" and decided not in rows:
             rows.append(decided)
+        for name in formula.names:
+            if name in MEANINGS and name not in said:
+                said.add(name)
+                rows.append((about, name, _meaning(result, position, name), "", at(name)))
         filled = _WORD.sub(value, formula.text)
         rows.append((about, formula.symbol, formula.text, filled, at(formula.symbol)))
     return rows if decided in rows else [*rows, decided]
+
+
+def _meaning(result: Result, position: int, name: str) -> str:
+    """What a value is that no formula makes, and at which width of the operands it was taken."""
+    meaning, speeds = MEANINGS[name], result.machine.extras.matrix_speed
+    if name != "matrix_speed":
+        return meaning
+    work, widths = layer_work(result.program), {width: width for width in speeds}
+    return meaning.format(width=by_width(widths, work, position, result.machine, "matrix"))
 
 
 class _OneLayer(dict[str, Any]):
@@ -266,47 +283,3 @@ class _OneLayer(dict[str, Any]):
 def _exactly(value: float) -> str:
     """The shortest text that reads back to the same value."""
     return str(int(value)) if value == int(value) and value < 1e16 else repr(value)
-
-
-def _with_unit(quantity: str, value: float) -> str:
-    """``0.00018816 s (188.2 us)``, ``56,448 cycles``: the unit is in the quantity's name."""
-    if quantity.endswith(("_s", "_j")):
-        unit = "s" if quantity.endswith("_s") else "J"
-        readable = duration(value) if unit == "s" else small_amount(value, unit)
-        return f"{_exactly(value)} {unit}" + (f" ({readable})" if value else "")
-    unit = next((f" {unit}" for unit in ("bytes", "cycles") if quantity.endswith(unit)), "")
-    return f"{int(value):,}{unit}" if value == int(value) else f"{_exactly(value)}{unit}"
-
-
-def _text(
-    result: Result, position: int, rows: list[Row], settings: Sequence[str], width: int
-) -> str:
-    layer, used = result.program.layers[position], policies(result)
-    columns = result.columns
-    layers = len(result.program.layers)
-    lines = [
-        f"{layer.name}: {layer.op}, layer {position + 1} of {layers} of {result.program.name} "
-        f"on {result.machine.name}; placement {used['placement']}, timing {used['timing']}"
-        f"{settings_text(settings)}{order_text(result.program)}",
-        f"{columns['input_shape'][position]} -> {columns['output_shape'][position]}",
-    ]
-    about = ""
-    for row in rows:
-        if row[0] != about:
-            about = row[0]
-            lines += ["", about]
-        lines.append(_row_text(row))
-    return "\n".join(wrapped(line, width, "      ") for line in lines) + "\n"
-
-
-def _row_text(row: Row) -> str:
-    _, quantity, formula, values, result = row
-    if result == "" and not values:
-        return f"  {quantity}: {formula}"
-    shown = f"{result:,}" if isinstance(result, int) else str(result)
-    if isinstance(result, float):
-        shown = _with_unit(quantity, result)
-    parts = [part for part in (formula, values) if part and part != str(result)]
-    if quantity == "bound":
-        return f"  {quantity}: {shown} ({formula})"
-    return f"  {quantity} = " + " = ".join([*parts, shown])

@@ -51,11 +51,30 @@ def machine_text(machine: Machine) -> str:
         (
             f"{amount(four.sram_bytes, 'B')} SRAM",
             f"{amount(four.ddr_bytes_per_s, 'B/s')} DDR",
-            f"{amount(four.matrix_flops, 'FLOPS')} matrix",
+            _matrix(machine),
             f"{amount(four.vector_flops, 'FLOPS')} vector",
             *_parts(machine.extras),
         )
     )
+
+
+def matrix_rates(machine: Machine) -> dict[int, float]:
+    """The matrix unit's rate [FLOPS] by the width of the operands [bits], the native one first; empty for one rate.
+
+    The native rate is the one that `matrix_flops` is.
+    """
+    speeds = machine.extras.matrix_speed
+    native_first = sorted(speeds, key=lambda width: speeds[width] != 1)
+    return {width: float(machine.matrix_flops * speeds[width]) for width in native_first}
+
+
+def _matrix(machine: Machine) -> str:
+    rates = matrix_rates(machine)
+    if not rates:
+        return f"{amount(float(machine.matrix_flops), 'FLOPS')} matrix"
+    (native, native_flops), *others = rates.items()
+    rest = "".join(f"; {width} bit {amount(rate, 'FLOPS')}" for width, rate in others)
+    return f"{amount(native_flops, 'FLOPS')} matrix at {native} bit{rest}"
 
 
 def _parts(extras: Any) -> list[str]:

@@ -13,15 +13,15 @@ from perfsim.placement.memory_levels import spilled
 from perfsim.placement.memory_map import MemoryMap, memory_map
 from perfsim.placement.remembered import Remembered
 from perfsim.report.explain import explain_rows
-from perfsim.report.figures.roofline import roofline_points
+from perfsim.report.figures.roofline import roofline_points, roofs
 from perfsim.report.machine import machine_record
+from perfsim.report.number_words import number_label
 from perfsim.report.page_blocks import blocks_of
 from perfsim.report.page_words import (
     assumptions,
     column_label,
     findings,
     network_text,
-    number_label,
 )
 from perfsim.report.run import policies
 from perfsim.result import counts_table, parts_of
@@ -58,10 +58,9 @@ def page_record(runs: Sequence[Sequence[Result]], settings: Sequence[str] = ()) 
 
 
 def by_bound(result: Result) -> list[dict[str, Any]]:
-    """What bounds the layers, the most time first: `bound`, how many `layers`, their `layer_s` [s]."""
+    """What bounds the layers of a further inference, the most time first: `bound`, how many `layers`, `layer_s` [s]."""
     sums: dict[str, dict[str, Any]] = {}
-    columns = result.columns
-    for bound, layer_s in zip(columns["bound"], columns["layer_s"], strict=True):
+    for bound, layer_s in zip(result.steady_bounds, result.steady_layer_s, strict=True):
         entry = sums.setdefault(bound, {"bound": bound, "layers": 0, "layer_s": 0.0})
         entry["layers"] += 1
         entry["layer_s"] += layer_s
@@ -95,11 +94,14 @@ def _run_record(
         "policies": policies(result),
         "machine": machine_record(result.machine),
         "assumptions": assumptions(result),
+        "calibrated": result.machine.extras.calibration is not None,
         "totals": result.totals_record(),
-        "speedup": speedup(base.totals.total_s, result.totals.total_s),
+        "speedup": speedup(base.totals.steady_s, result.totals.steady_s),
+        "steady_bound": result.steady_bound,
         "columns": {name: each for name, each in result.columns.items() if name not in common},
         "by_bound": shares,
         "points": _points(result),
+        "roofs": [[roof.unit, roof.label, roof.flops] for roof in roofs(result)],
         "gains": [_gain_record(gain) for gain in gained],
         "findings": findings(result, shares, gained),
         "memory": maps.record(result),

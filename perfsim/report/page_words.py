@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.confidence import confidence_of
 from perfsim.report.machine import machine_record
+from perfsim.report.number_words import number_label, number_text
 from perfsim.report.run import interval_text, order_text, search_text, widths_text
 from perfsim.report.text import amount, count, duration
 from perfsim.timing.terms import shape_of
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
     from perfsim.result import Result
     from perfsim.sensitivity import Gain
 
-_NUMBERS = {
-    "sram_bytes": "internal memory (SRAM)",
-    "ddr_bytes_per_s": "bandwidth to external memory (DDR)",
-    "matrix_flops": "matrix unit, peak",
-    "vector_flops": "vector unit, peak",
-}
-_UNITS = (
-    ("bytes_per_s", "B/s"),
-    ("bytes", "B"),
-    ("flops", "FLOPS"),
-)
 _LABELS = {
     "layer": "#",
     "name": "layer",
@@ -78,28 +68,6 @@ def column_label(name: str) -> str:
     return " ".join(_ABBREVIATIONS.get(word, word) for word in stem.split("_")) + time
 
 
-def number_label(name: str) -> str:
-    """A number of a machine in words; those of its parts by their paths, ``stream: bytes per s``."""
-    return _NUMBERS.get(name, name.replace(".", ": ").replace("_", " "))
-
-
-def number_text(name: str, value: Any) -> str:
-    """The value of a machine's number with the unit that its name says, and exactly where that is rounded."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, int | float):
-        return str(value)
-    if name.endswith("_s") and not name.endswith("_per_s"):
-        return duration(value)
-    if name.endswith(("_j", "_w")):
-        return f"{value:.4g} {name[-1].upper()}"
-    unit = next((unit for suffix, unit in _UNITS if name.endswith(suffix)), "")
-    shown = amount(value, unit)
-    exactly = f"{value:,.0f} {unit}" if value == int(value) else f"{value!r} {unit}"
-    whole = f"{float(f'{value:.4g}')}" == f"{float(value)}"
-    return shown if whole else f"{shown} ({exactly.strip()})"
-
-
 def network_text(result: Result) -> str:
     """What is simulated: layers, counts, bits, the order of the layers."""
     totals, program = result.totals, result.program
@@ -114,12 +82,14 @@ def assumptions(result: Result) -> list[list[str]]:
     """[what, how it was taken] of a run: every number of the machine, the policies, what is left out."""
     machine = result.machine
     said = machine_record(machine) | {"double_buffered": machine.double_buffered}
-    rows = [[number_label(name), number_text(name, value)] for name, value in said.items()]
-    if machine.extras.output_stage:
-        rows.append(["output stage", ", ".join(machine.extras.output_stage)])
+    rows = [
+        [number_label(name), number_text(name, value)]
+        for name, value in said.items()
+        if value != ""  # what a machine leaves to its usual choice
+    ]
     placement, timing = result.placement_policy, result.timing_policy
     used = timing.formulas(shape_of(machine))
-    formulas = "; ".join(f"{formula.symbol} = {formula.text}" for formula in used)
+    formulas = "\n".join(f"{formula.symbol} = {formula.text}" for formula in used)
     found = search_text(result.placement).removeprefix("; ")
     rows += [
         ["placement", f"{placement.name}: {placement.rule}" + (f" ({found})" if found else "")],
@@ -156,7 +126,7 @@ def findings(
 
 
 def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
-    total_s = result.totals.total_s
+    total_s = result.totals.steady_s
     if not total_s:
         return ["No layer takes any time."]
     parts = [
@@ -167,10 +137,11 @@ def _bounds(result: Result, by_bound: Sequence[dict[str, Any]]) -> list[str]:
     ]
     sentences = [f"One inference takes {duration(total_s)}: {', '.join(parts)}."]
     totals = result.totals
-    if totals.steady_ddr_bytes < totals.ddr_bytes:
+    if result.warms_up:
         sentences.append(
-            f"That is the first inference; every further one finds pinned weights in place and takes "
-            f"{duration(totals.steady_s)}, with {amount(totals.steady_ddr_bytes, 'B')} over DDR."
+            f"That is every inference but the first, which fetches the pinned weights and takes "
+            f"{duration(totals.total_s)}; {amount(totals.steady_ddr_bytes, 'B')} move over DDR instead of "
+            f"{amount(totals.ddr_bytes, 'B')}."
         )
     return sentences
 
@@ -187,7 +158,7 @@ def _confidence(result: Result) -> list[str]:
 
 
 def _slowest(result: Result) -> list[str]:
-    seconds, total_s = result.columns["layer_s"], result.totals.total_s
+    seconds, total_s = result.steady_layer_s, result.totals.steady_s
     if not total_s:
         return []
     order = sorted(range(len(seconds)), key=lambda at: -seconds[at])
@@ -203,8 +174,9 @@ def _slowest(result: Result) -> list[str]:
 def _memory(result: Result) -> list[str]:
     totals, sram_bytes = result.totals, int(result.machine.sram_bytes)
     over = " (counted before the overflow)" if totals.peak_sram_bytes > sram_bytes else ""
+    first = " in the first inference" * result.warms_up
     return [
-        f"{amount(totals.ddr_bytes, 'B')} move over DDR; at most {amount(totals.peak_sram_bytes, 'B')} of "
+        f"{amount(totals.ddr_bytes, 'B')} move over DDR{first}; at most {amount(totals.peak_sram_bytes, 'B')} of "
         f"{amount(sram_bytes, 'B')} SRAM are in use{over}."
     ]
 

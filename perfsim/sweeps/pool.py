@@ -18,6 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from perfsim.errors import WorkerError
+from perfsim.simulation import policies_of
 from perfsim.sweeps.interrupts import no_interrupts
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ _PER_PROCESS = 2  # partitions under way for each: one computed, one waiting or 
 
 
 def default_jobs(study: Study) -> int:
-    """How many processes are worth their start: many networks keep all processors busy.
+    """How many processes are worth their start: all processors where many networks need searches for plans.
 
-    What is computed of many points of one network is written about as fast as it is sent.
+    Without a search a network takes about as long as its way to another process, and that process's start.
     """
-    return min(os.cpu_count() or 1, study.partitions) if len(study.variants) > 1 else 1
+    searches = policies_of(study.machine, study.placement, study.timing)[0].searches
+    if not searches or len(study.variants) == 1:
+        return 1
+    return min(os.cpu_count() or 1, study.partitions)
 
 
 def pool_of(jobs: int) -> Callable[[Study, Iterable[int]], Iterator[tuple[int, Columns]]]:

@@ -28,6 +28,33 @@ TRAFFIC = (
 LOOPS = {"groups", "out_rows", "out_height", "out_columns", "taps", "tap_rows", "in_channels"}
 
 
+# What formulas take that none of them makes, and that neither the counts of a layer nor the machine's file says.
+MEANINGS = {
+    "matrix_speed": "rate at {width} bit / native",
+    "efficiency": "share of the rate that the layer's class reaches",
+    "prefetch_bytes": "weights that have room while the layer before runs [bytes]",
+    "before_idle_s": "the DMA is idle while the layer before runs [s]",
+    "weight_ratio": "stored bytes for each byte of weights",
+    "ddr_transfers": "how many tensors move, each way for itself",
+    "weight_transfers": "how many of them are weights",
+    "counted": "1 for a layer that takes time, 0 for a view",
+    "begins": "1 for the first layer that takes time",
+    "strips": "pieces in which the layer runs: rows of its output, or its channels where it has one row",
+    "streams_weights": "1 where each strip needs weights of its own",
+    "operand_bytes": "inputs that are read on the layer's way out [bytes]",
+    "groups": "products of matrices, one after the other",
+    "out_rows": "places along all axes but the last, images included",
+    "out_height": "places along the axis before the last",
+    "out_columns": "places along the last axis; of matrices their rows",
+    "tap_rows": "kernel places along all axes but the last",
+    "tap_columns": "kernel places along the last axis",
+    "taps": "kernel places",
+    "in_channels": "channels that are summed",
+    "out_channels": "channels that are computed",
+    "stride": "of the kernel along the last axis",
+}
+
+
 class LayerValues(dict[str, Values]):
     """What formulas are run on, by name: the machine's numbers, and the counts of some layers where they are asked for.
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfsim.errors import MissingExtraError
+from perfsim.errors import missing_extra
 from perfsim.report.text import shortened
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ KINDS = {  # of what lies in internal memory
 MARKERS = {"ddr": "o", "matrix": "s", "vector": "^", "stream": "v", "weights": "D", "overhead": "P"}
 SUFFIXES = (".svg", ".png")
 PNG_DOTS_PER_INCH = 200
+LEGEND_SIZE = 7.5  # [points]
+LEGEND_ROOM = 0.95  # of the picture's width, at most
 
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -58,7 +60,7 @@ _STYLE: Any = {
     "ytick.major.width": 0.6,
     "grid.color": PALE,
     "grid.linewidth": 0.5,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": LEGEND_SIZE,
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
     "svg.fonttype": "none",  # text stays text: small files that can be searched
@@ -74,9 +76,7 @@ def drawing() -> Iterator[None]:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingExtraError(
-            "pictures need the library matplotlib", expected="pip install 'perfsim[plot]'"
-        ) from None
+        raise missing_extra("pictures need the library matplotlib", "plot") from None
     with mpl.rc_context(), warnings.catch_warnings():
         # a name in a script that the font lacks: an SVG keeps its text, a PNG shows boxes
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
@@ -123,11 +123,19 @@ def settle(figure: Any) -> None:
     figure.set_layout_engine("none")
 
 
-def legend_below(figure: Any, handles: Sequence[Any], columns: int = 5) -> None:
-    """A legend under the axes, outside the data, in as many columns as there is room for, at most `columns`."""
+def legend_below(
+    figure: Any, handles: Sequence[Any], columns: int = 5, title: str | None = None
+) -> None:
+    """A legend under the axes, outside the data, in as many columns as there is room for, at most `columns`.
+
+    title: a sentence above its entries.
+    """
+    head = {"title": title, "title_fontsize": LEGEND_SIZE}
+    # letters are a little wider in a file of another resolution than where they are measured
+    room = LEGEND_ROOM * figure.bbox.width
     for count in range(min(columns, len(handles)), 0, -1):
-        legend = figure.legend(handles=handles, loc="outside lower center", ncols=count)
-        if count == 1 or legend.get_window_extent().width < figure.bbox.width - 8:
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=count, **head)
+        if count == 1 or legend.get_window_extent().width < room:
             return
         legend.remove()
 

@@ -28,6 +28,8 @@ SPILLED = {
     "hatch": "//////",
     "linewidth": 0.5,
 }
+OUTLINE = 0.4  # of a rectangle [points]
+THICK = 4 * OUTLINE  # the least extent of one that is outlined [points]
 LONGEST_NAME = 18
 NODE_LIMIT = 500  # of the search for places of what is spilled, which have no meaning
 
@@ -84,6 +86,7 @@ def draw_memory(result: Result, title: str, facts: str) -> Any:
     _occupancy_panel(panels[-1], result.program, placed.placement, sram_bytes, factor, unit)
     panels[-1].set_xlabel("layer (number, in order of execution)")
     canvas.settle(figure)
+    _outline_entries(panels[-2], placed, factor)
     _name_entries(panels[-2], placed, factor)
     return figure
 
@@ -109,17 +112,16 @@ def _map_panel(axes: Any, placed: MemoryMap, sram_bytes: int, factor: float, uni
             [entry.bytes / factor for entry in of],
             f"kind {kind}",
             facecolor=color,
-            edgecolor="white",
-            linewidth=0.4,
+            linewidth=0,
         )
     axes.axhline(sram_bytes / factor, color="black", linestyle="--", linewidth=1, gid="capacity")
     axes.set_ylim(0, 1.04 * sram_bytes / factor)
     axes.set_ylabel(f"address [{unit}]")
 
 
-def _name_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
-    """The names of tensors where their rectangles have room, in a settled figure."""
-    boxes = [
+def _boxes(placed: MemoryMap, factor: float) -> list[tuple[float, float, float, float]]:
+    """Left, bottom, right and top of each entry in the map."""
+    return [
         (
             entry.layer_from - 0.5,
             entry.address / factor,
@@ -128,6 +130,21 @@ def _name_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
         )
         for entry in placed.entries
     ]
+
+
+def _outline_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
+    """White lines around the rectangles, but for those that would vanish under them; in a settled figure."""
+    boxes = np.array(_boxes(placed, factor)).reshape(-1, 2, 2)
+    pixels = np.ptp(axes.transData.transform(boxes.reshape(-1, 2)).reshape(-1, 2, 2), axis=1)
+    thick = boxes[pixels.min(axis=1) >= THICK * axes.figure.dpi / 72]
+    (left, bottom), (width, height) = thick[:, 0].T, np.ptp(thick, axis=1).T
+    look = {"facecolor": "none", "edgecolor": "white", "linewidth": OUTLINE}
+    canvas.rectangles(axes, left, bottom, width, height, "outlines", **look)
+
+
+def _name_entries(axes: Any, placed: MemoryMap, factor: float) -> None:
+    """The names of tensors where their rectangles have room, in a settled figure."""
+    boxes = _boxes(placed, factor)
     names = [canvas.shortened_name(entry.tensor, LONGEST_NAME) for entry in placed.entries]
     label_rectangles(axes, boxes, names)
 

@@ -1,6 +1,6 @@
 """The roofline: what each layer reaches against what the machine could, over its arithmetic per byte of DDR traffic.
 
-Source: Williams, Waterman, Patterson, CACM 52(4), 2009; one ceiling for each unit.
+Source: Williams, Waterman, Patterson, CACM 52(4), 2009; one ceiling for each unit, and for each rate that it ran at.
 """
 
 from __future__ import annotations
@@ -12,14 +12,49 @@ import numpy as np
 
 from perfsim.report.figures import canvas
 from perfsim.report.figures.labels import label_points
+from perfsim.report.machine import matrix_rates
 from perfsim.report.text import amount, duration
 from perfsim.timing.array import FLOP_PER_MAC
+from perfsim.timing.values import by_width
+from perfsim.timing.work import layer_work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsim.result import Result
 
+STROKES = ("-", "-.", ":")  # of the matrix unit's ceilings, one a rate
 NAMED = 8  # places that are named, those of the layers that take longest
 LEAST_AREA, MOST_AREA = 8.0, 260.0  # of a mark [square points]
+
+
+@dataclass(frozen=True)
+class Roof:
+    """A ceiling: the peak of a unit at the width of the operands that some layers ran at.
+
+    Attributes:
+        unit: "matrix" or "vector".
+        label: the unit and, where its rate depends on it, the width: ``matrix, 8 bit``.
+        flops: the rate [FLOPS, or vector operations per second].
+    """
+
+    unit: str
+    label: str
+    flops: float
+
+
+def roofs(result: Result) -> tuple[Roof, ...]:
+    """The ceilings of a run, those of the matrix unit first: one for each width that ran (the native one for none)."""
+    machine = result.machine
+    vector = Roof("vector", "vector", float(machine.vector_flops))
+    rates = matrix_rates(machine)
+    if not rates:
+        return (Roof("matrix", "matrix", float(machine.matrix_flops)), vector)
+    work = layer_work(result.program)
+    widths = {width: width for width in rates}
+    taken = by_width(widths, work, slice(None), machine, "matrix") * np.ones(len(work.macs))
+    ran = sorted({int(width) for width in taken[work.macs > 0]}) or [next(iter(rates))]
+    return (*(Roof("matrix", f"matrix, {width} bit", rates[width]) for width in ran), vector)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,24 +103,23 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
     figure = canvas.new_figure(6.4, 4.6)
     axes = figure.add_subplot(xscale="log", yscale="log")
     canvas.headed(figure, axes, title, facts)
-    peaks = {"matrix": float(machine.matrix_flops), "vector": float(machine.vector_flops)}
+    levels = roofs(result)
+    peaks = [roof.flops for roof in levels]
     bytes_per_s = float(machine.ddr_bytes_per_s)
-    ridge = max(peaks.values()) / bytes_per_s
+    ridge = max(peaks) / bytes_per_s
     moving = np.isfinite(points.flop_per_byte)
     met = [*points.flop_per_byte[moving].tolist(), ridge]
     first, last = min(met) / 3, max(met) * 3
     x = np.where(moving, points.flop_per_byte, last * 2)
     end = last if moving.all() else last * 4
-    ceilings = {}
-    for unit, peak in peaks.items():
-        along = np.geomspace(first, end, 200)
-        ceilings[unit] = np.column_stack([along, np.minimum(along * bytes_per_s, peak)])
-        look = {"color": canvas.PARTS[unit], "linewidth": 1.3, "gid": f"ceiling {unit}"}
-        axes.plot(*ceilings[unit].T, linestyle="-" if unit == "matrix" else "--", **look)
+    along = np.geomspace(first, end, 200)
+    ceilings = [np.column_stack([along, np.minimum(along * bytes_per_s, peak)]) for peak in peaks]
+    for number, (roof, line) in enumerate(zip(levels, ceilings, strict=True)):
+        axes.plot(*line.T, **_stroke(roof, number), gid=f"ceiling {roof.label}")
     axes.set_xlim(first, end)
-    lowest = min([*points.flops.tolist(), first * bytes_per_s, *peaks.values()])
+    lowest = min([*points.flops.tolist(), first * bytes_per_s, *peaks])
     # fewer multiplications than those of the direct convolution (Winograd) may lead above the roof
-    axes.set_ylim(lowest / 2, max([*points.flops.tolist(), *peaks.values()]) * 2)
+    axes.set_ylim(lowest / 2, max([*points.flops.tolist(), *peaks]) * 2)
     axes.grid(True)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(canvas.power_of_ten)
@@ -109,10 +143,9 @@ def draw_roofline(result: Result, title: str, facts: str) -> Any:
         )
     names = [result.program.layers[position].name for position in points.layer.tolist()]
     places = np.column_stack([x, points.flops])
-    canvas.legend_below(figure, _legend(machine, points), columns=3)
-    label_points(
-        axes, places, np.sqrt(areas / np.pi), names, by_time, list(ceilings.values()), NAMED
-    )
+    canvas.legend_below(figure, _legend(machine, levels, points), columns=3, title=_area(points))
+    canvas.settle(figure)
+    label_points(axes, places, np.sqrt(areas / np.pi), names, by_time, ceilings, NAMED)
     return figure
 
 
@@ -137,18 +170,18 @@ def _on_chip_band(axes: Any, last: float, end: float) -> None:
     axes.minorticks_off()
 
 
-def _legend(machine: Any, points: Points) -> list[Any]:
-    handles = [
-        canvas.stroke(
-            f"DDR {amount(machine.ddr_bytes_per_s, 'B/s')}, then matrix {amount(machine.matrix_flops, 'FLOPS')}",
-            color=canvas.PARTS["matrix"],
-        ),
-        canvas.stroke(
-            f"then vector {amount(machine.vector_flops, 'FLOPS')}",
-            color=canvas.PARTS["vector"],
-            linestyle="--",
-        ),
-    ]
+def _stroke(roof: Roof, number: int) -> dict[str, Any]:
+    """How the ceiling is drawn that is number `number` of all."""
+    style = STROKES[number % len(STROKES)] if roof.unit == "matrix" else "--"
+    return {"color": canvas.PARTS[roof.unit], "linestyle": style, "linewidth": 1.3}
+
+
+def _legend(machine: Any, levels: Sequence[Roof], points: Points) -> list[Any]:
+    handles = []
+    for number, roof in enumerate(levels):
+        slope = "" if number else f"DDR {amount(machine.ddr_bytes_per_s, 'B/s')}, "
+        text = f"{slope}then {roof.label} {amount(roof.flops, 'FLOPS')}"
+        handles.append(canvas.stroke(text, **_stroke(roof, number)))
     for bound in [each for each in canvas.PARTS if each in points.bound]:
         look = _look(bound)
         handles.append(
@@ -160,9 +193,13 @@ def _legend(machine: Any, points: Points) -> list[Any]:
                 markersize=6,
             )
         )
+    return handles
+
+
+def _area(points: Points) -> str:
+    """What the size of a mark says, and how many layers have none."""
     longest = points.layer_s.max(initial=0.0)
     text = f"area: time of the layer, at most {duration(float(longest)).replace(' u', ' µ')}"
     if points.without:
         text += f"; without arithmetic, not shown: {points.without}"
-    handles.append(canvas.stroke(text, linestyle=""))
-    return handles
+    return text

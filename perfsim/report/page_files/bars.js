@@ -123,11 +123,12 @@ function addBars() {
       const from = state.first + Math.floor((layer - state.first) / step) * step;
       drawing.append(band(x, from, Math.min(state.end, from + step), top, bottom));
     });
+    const timed = run.totals.steady_ddr_bytes < run.totals.ddr_bytes ? "first inference" : "";
     const back = linear(LEFT, width - RIGHT, state.first, state.end);
     const layers = counted(state.end - state.first, "layer");
     const label = `Time per layer on ${run.hardware}, ${layers}; the arrow keys go through them`;
     const layerAt = (at) => [at < LEFT || at >= width - RIGHT ? null : Math.floor(back(at))];
-    return figure([name(run.hardware), ` ${duration(run.totals.total_s)}`], label, drawing, layerAt);
+    return figure([name(run.hardware), ` ${timed} ${duration(run.totals.total_s)}`], label, drawing, layerAt);
   }
 
   byId("time-legend").replaceChildren(

@@ -16,23 +16,24 @@ const SMALL = [
   [1e-12, "p"],
 ];
 
-function digits(value) {
-  return value >= 1000 || Number.isInteger(value) ? value.toFixed(0) : String(Number(value.toPrecision(4)));
+function digits(value, significant = 4) {
+  if (value >= 1000 || Number.isInteger(value)) return value.toFixed(0);
+  return String(Number(value.toPrecision(significant)));
 }
 
-function amount(value, unit) {
+function amount(value, unit, significant = 4) {
   for (const [factor, prefix] of PREFIXES) {
-    if (Math.abs(value) >= factor) return `${digits(value / factor)} ${prefix}${unit}`;
+    if (Math.abs(value) >= factor) return `${digits(value / factor, significant)} ${prefix}${unit}`;
   }
-  return `${digits(value)} ${unit}`.trim();
+  return `${digits(value, significant)} ${unit}`.trim();
 }
 
 // What is below one too: seconds, joules.
-function small(value, unit) {
+function small(value, unit, significant = 4) {
   const size = Math.abs(value);
-  if (size >= 1000) return amount(value, unit);
+  if (size >= 1000) return amount(value, unit, significant);
   const [factor, prefix] = SMALL.find(([least]) => size >= least) || SMALL[size ? SMALL.length - 1 : 0];
-  return `${digits(value / factor)} ${prefix}${unit}`;
+  return `${digits(value / factor, significant)} ${prefix}${unit}`;
 }
 
 const duration = (seconds) => small(seconds, "s");

@@ -25,6 +25,8 @@ function addTheme() {
   say();
 }
 
+const MOST_ON_ONE_SCALE = 10; // the largest total over the smallest: beyond that, bars of the fast ones vanish
+
 // The choices that belong to the network: blocks, machines, layers, bounds.
 function offerChoices() {
   const { network } = state;
@@ -32,6 +34,9 @@ function offerChoices() {
   const ranges = blocks.map(([title, first, end], at) => [at, `${title} (${end - first})`]);
   options(byId("range"), [["", `all ${whole(network.layers)}`], ...ranges]);
   byId("range-choice").hidden = blocks.length < 2;
+  const times = runs.map((run) => run.totals.total_s);
+  byId("same-scale").checked = Math.max(...times) <= MOST_ON_ONE_SCALE * Math.min(...times);
+  byId("same-scale-choice").hidden = runs.length < 2;
   for (const id of ["table-run", "graph-run"]) {
     options(
       byId(id),

@@ -48,7 +48,7 @@ function addRoofline() {
           ...state.network.runs.map((run) => run.machine.vector_flops / 10),
           ...every.map((point) => point.y),
         ) / 1.5,
-      top: Math.max(...state.network.runs.map((run) => run.machine.matrix_flops)) * 2,
+      top: Math.max(...state.network.runs.flatMap((run) => run.roofs.map((roof) => roof[2]))) * 2,
     };
     body.replaceChildren(...state.network.runs.map((run, at) => one(run, all[at], bounds, width)));
   }
@@ -75,9 +75,7 @@ function addRoofline() {
         { class: "dim", x: px((left + right) / 2), y: bottom + 30, "text-anchor": "middle" },
         "operations per byte over DDR",
       ),
-      ...["matrix", "vector"].flatMap((unit) =>
-        roof(run.machine.ddr_bytes_per_s, run.machine[`${unit}_flops`], unit),
-      ),
+      ...run.roofs.map(([unit, , level]) => roof(run.machine.ddr_bytes_per_s, level, unit)),
     );
     if (found.endless)
       drawing.append(
@@ -91,7 +89,7 @@ function addRoofline() {
         const value = from * (bounds.high / from) ** (at / 100);
         steps.push(`${px(x(value))} ${px(y(Math.min(level, slope * value)))}`);
       }
-      return [svg("path", { class: `roof line ${partClass(unit)}`, d: `M${steps.join("L")}` })];
+      return svg("path", { class: `roof line ${partClass(unit)}`, d: `M${steps.join("L")}` });
     }
 
     const longest = Math.max(...column(run, "layer_s"));
@@ -126,7 +124,8 @@ function addRoofline() {
       if (point)
         drawing.append(svg("circle", { class: "ring", cx: point.at, cy: point.up, r: px(point.size + 3) }));
     });
-    const said = [];
+    const levels = run.roofs.map(([, text, level]) => `${text} ${amount(level, "FLOPS")}`);
+    const said = [`Roofs: ${levels.join("; ")}.`];
     if (found.endless) said.push(`Nothing moves over DDR for ${counted(found.endless, "layer")}: at ∞.`);
     if (found.idle) said.push(`${counted(found.idle, "layer")} without operations or time: no point.`);
     const together = points.filter((point) => point.layers.length > 1).length;
@@ -134,7 +133,7 @@ function addRoofline() {
     const layers = counted(home.size, "layer");
     const label = `Roofline of ${run.hardware} with ${layers} as points; the arrow keys go through them`;
     const layerAt = (at, up) => nearest(points, at, up);
-    return figure([name(run.hardware)], label, drawing, layerAt, said.length ? note(said.join(" ")) : null);
+    return figure([name(run.hardware)], label, drawing, layerAt, note(said.join(" ")));
   }
 
   function nearest(points, at, up) {

@@ -1,17 +1,18 @@
 // Totals and the comparison, what limits each run, what was assumed, and the line on the layer under the pointer.
 
 const TOTALS = [
-  ["time", (run) => duration(run.totals.total_s)],
-  ["speed-up", (run) => (run.speedup === null ? "–" : `${digits(run.speedup)}×`)],
-  ["mostly bound by", (run) => partLabel(run.totals.bound), "text"],
-  ["over DDR", (run) => amount(run.totals.ddr_bytes, "B")],
+  ["time", (run) => duration(run.totals.steady_s)],
+  ["first inference", (run) => small(run.totals.total_s, "s", 3)],
+  ["speed-up", (run) => (run.speedup === null ? "–" : `${digits(run.speedup, 3)}×`)],
+  ["mostly bound by", (run) => partLabel(run.steady_bound), "text"],
+  ["over DDR", (run) => amount(run.totals.ddr_bytes, "B", 3)],
   ...data.parts.map(([part, seconds]) => [
     `${partLabel(part)} busy`,
-    (run) => optional(run, seconds, duration),
+    (run) => optional(run, seconds, (value) => (value ? small(value, "s", 3) : "")),
   ]),
-  ["SRAM peak", (run) => amount(run.totals.peak_sram_bytes, "B")],
-  ["further inferences", (run) => duration(run.totals.steady_s)],
-  ["energy", (run) => optional(run, "energy_j", (joules) => small(joules, "J"))],
+  ["SRAM peak", (run) => amount(run.totals.peak_sram_bytes, "B", 3)],
+  ["energy", (run) => optional(run, "energy_j", (joules) => small(joules, "J", 3))],
+  ["the machine is", (run) => (run.calibrated ? "calibrated" : "not calibrated"), "text"],
 ];
 
 // What a machine does not state has no total.
@@ -25,7 +26,7 @@ function showTotals() {
   for (const network of data.networks) {
     if (network.unpriced) body.append(note(network.unpriced));
     body.append(html("h3", {}, name(network.name)), html("p", { class: "about" }, network.text));
-    const longest = Math.max(...network.runs.map((run) => run.totals.total_s));
+    const longest = Math.max(...network.runs.map((run) => run.totals.steady_s));
     const bars = html("div", { class: "bars", "aria-hidden": "true" });
     for (const run of network.runs) {
       const bar = html("div", { class: "bar" });
@@ -34,7 +35,7 @@ function showTotals() {
         part.style.width = `${longest ? (100 * entry.layer_s) / longest : 0}%`;
         bar.append(part);
       }
-      bars.append(html("div", {}, name(run.hardware)), bar, html("div", {}, duration(run.totals.total_s)));
+      bars.append(html("div", {}, name(run.hardware)), bar, html("div", {}, timeText(run)));
     }
     const bounds = [...new Set(network.runs.flatMap((run) => run.by_bound.map((entry) => entry.bound)))];
     body.append(
@@ -50,17 +51,25 @@ function showTotals() {
   if (data.settings.length) body.append(note(`Changed for these runs: ${data.settings.join(", ")}`));
 }
 
+const warmsUp = (run) => run.totals.steady_ddr_bytes < run.totals.ddr_bytes;
+
+// The time of an inference, and beside it that of the first one where that fetches pinned weights.
+function timeText(run) {
+  const first = warmsUp(run) ? ` (first inference ${duration(run.totals.total_s)})` : "";
+  return duration(run.totals.steady_s) + first;
+}
+
 function totalsTable(network) {
-  const differ = network.runs.some((run) => run.totals.steady_s !== run.totals.total_s);
+  const differ = network.runs.some(warmsUp);
   const columns = TOTALS.filter(
-    ([head, text]) => (head !== "further inferences" || differ) && network.runs.some((run) => text(run)),
+    ([head, text]) => (head !== "first inference" || differ) && network.runs.some((run) => text(run)),
   );
   const head = html("tr", {}, html("th", { scope: "col", class: "text" }, "machine"));
   for (const [text, , look] of columns) head.append(html("th", { scope: "col", class: look }, text));
   const rows = network.runs.map((run) => {
     const row = html(
       "tr",
-      { "data-total": run.totals.total_s },
+      { "data-total": run.totals.steady_s },
       html("th", { scope: "row", class: "text" }, name(run.hardware)),
     );
     for (const [, text, look] of columns) row.append(html("td", { class: look }, text(run)));
@@ -68,7 +77,7 @@ function totalsTable(network) {
   });
   const table = html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows));
   const label = `Totals of ${network.name}`;
-  return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+  return html("div", { class: "scroll totals", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
 function showLimits() {
