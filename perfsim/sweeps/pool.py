@@ -31,7 +31,7 @@ _PER_PROCESS = 2  # partitions under way for each: one computed, one waiting or 
 def default_jobs(study: Study) -> int:
     """How many processes are worth their start: all processors where many networks need searches for plans.
 
-    Without a search a network takes about as long as its way to another process, and that process's start.
+    Without a search they were slower where it was measured (benchmarks/README.md).
     """
     searches = policies_of(study.machine, study.placement, study.timing)[0].searches
     if not searches or len(study.variants) == 1:
