@@ -34,15 +34,17 @@ def duration(seconds: float) -> str:
     return small_amount(seconds, "s")
 
 
-def small_amount(value: float, unit: str) -> str:
-    """A quantity that is mostly below 1 of its unit, with four significant digits: ``1.335 mJ``."""
+def small_amount(value: float, unit: str, digits: int = 4) -> str:
+    """A quantity that is mostly below 1 of its unit, with so many significant digits: ``1.335 mJ``."""
     for factor, prefix in _SMALL:
         if value >= factor:
-            return f"{_digits(value / factor)} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
+            return f"{_digits(value / factor, digits)} {prefix}{unit}"
+    return f"{value:.{digits}g} {unit}"
 
 
-def _digits(value: float) -> str:
+def _digits(value: float, digits: int = 4) -> str:
+    if digits < 4:
+        value = float(f"{value:.{digits}g}")  # which four digits then show as it is
     if value >= 1000 or value == int(value):
         return f"{value:.0f}"
     return f"{value:.4g}"
