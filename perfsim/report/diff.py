@@ -258,6 +258,7 @@ def _layers_table(columns: Columns, width: int) -> str:
     if all(only_energy):
         return table([*named, *_energy_columns(columns, 0)], width)
     moved = [[value or 0 for value in columns[f"{which}_ddr_bytes"]] for which in ("old", "new")]
+    largest_bytes = max(map(max, moved))
     return table(
         [
             *named,
@@ -266,9 +267,9 @@ def _layers_table(columns: Columns, width: int) -> str:
             scaled("change", columns["change_s"], TIME_UNITS, largest_s),
             Column("", [_percent(share) for share in columns["change"]]),
             Column("bound", bounds, 2, left=True),
-            *(_energy_columns(columns, 4) if any(only_energy) else []),
-            scaled("old DDR", moved[0], BYTE_UNITS, max(map(max, moved))),
-            scaled("new DDR", moved[1], BYTE_UNITS, max(map(max, moved))),
+            *(_energy_columns(columns, 3) if any(only_energy) else []),
+            replace(scaled("old DDR", moved[0], BYTE_UNITS, largest_bytes), keep=4),
+            replace(scaled("new DDR", moved[1], BYTE_UNITS, largest_bytes), keep=4),
             Column(
                 "differs", [text.replace(";", ", ") for text in columns["differs"]], 9, left=True
             ),
