@@ -127,7 +127,9 @@ def table(
     leave_out(_CUT_BEFORE, lambda: [natural for _, natural in shown])
     leave_out(0, lambda: [least(*pair) for pair in shown])
     excess = sum(natural for _, natural in shown) + GAP * (len(shown) - 1) - width
-    for index, (column, natural) in enumerate(shown):
+    # what matters least is cut first: a name keeps what room there is
+    for index in sorted(range(len(shown)), key=lambda index: -shown[index][0].keep):
+        column, natural = shown[index]
         room = max(least(column, natural), natural - max(0, excess))
         if room < natural:
             excess -= natural - room
@@ -142,6 +144,18 @@ def table(
             lines.append(rule)
         lines.append(_line([column.cells[row] for column, _ in shown], shown))
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def telling_room(cells: Sequence[str], least: int, most: int) -> int:
+    """The fewest characters, from `least` to `most`, that texts can be cut to so that no two become the same.
+
+    `most` where none are enough.
+    """
+    different = set(cells)
+    for room in range(least, most):
+        if len({shortened(cell, room) for cell in different}) == len(different):
+            return room
+    return most
 
 
 def shortened(text: str, room: int, cut_end: bool = False) -> str:
