@@ -291,7 +291,11 @@ def test_models_and_hardware_list_a_line_each(perfsim_cli):
     names = [line.split()[0] for line in perfsim_cli("models").out.splitlines()]
     assert names == list(catalog.bundled_networks())
     assert {"mobilenet", "mobilenet_v1", "resnet18", "resnet50", "mobilenet_printed"} <= set(names)
-    names = [line.split()[0] for line in perfsim_cli("hardware").out.splitlines()]
+    head, rule, *lines = perfsim_cli("hardware").out.splitlines()
+    assert head.split()[:2] == ["machine", "SRAM"]
+    assert set(rule) == {"-"}
+    assert all(len(line) <= 80 for line in (head, *lines))
+    names = [line.split()[0] for line in lines]
     assert sorted(names) == list(catalog.bundled_machines())
     assert len(names) >= 12
 
@@ -307,6 +311,22 @@ def test_hardware_in_full(perfsim_cli):
     document = json.loads(perfsim_cli("hardware", "1MB_1GBs_1TF", "--format", "json").out)
     (machine,) = document["machines"]
     assert (machine["name"], machine["sram_bytes"]) == ("1MB_1GBs_1TF", 1_000_000)
+    assert machine["calibrated"] is False
+
+
+def test_the_list_of_machines_says_which_are_calibrated(perfsim_cli):
+    """By their files: which of them have the key."""
+    have = {
+        name
+        for name, path in catalog.bundled_machines().items()
+        if "\ncalibration:" in path.read_text()
+    }
+    assert len(have) >= 4
+    rows = list(csv.DictReader(io.StringIO(perfsim_cli("hardware", "--format", "csv").out)))
+    assert {row["name"] for row in rows if row["calibrated"] in ("True", "true")} == have
+    head, _, *lines = perfsim_cli("hardware").out.splitlines()
+    column = head.index("calibrated")
+    assert {line.split()[0] for line in lines if line[column:].startswith("yes")} == have
 
 
 def test_check(perfsim_cli, write):

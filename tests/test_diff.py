@@ -101,6 +101,31 @@ def test_nothing_changes_between_a_result_and_itself(perfsim_cli, files):
     assert "not the same" not in run.out
 
 
+def test_layers_of_other_energies_alone_say_so(perfsim_cli, write):
+    layers = {
+        "first_layer_with_a_long_name": {"energy_j": 1e-6, "matrix_j": 4e-7},
+        "b": {"energy_j": 2e-6},
+    }
+    dearer = {
+        "first_layer_with_a_long_name": {"energy_j": 1.5e-6, "matrix_j": 9e-7},
+        "b": {"energy_j": 2e-6},
+    }
+    old = write("o.json", json.dumps(result(layers)))
+    run = perfsim_cli("diff", old, write("n.json", json.dumps(result(dearer))))
+    head, _, line = run.out.split("\n\n")[2].splitlines()
+    assert head.split() == ["layer", "op", "old", "energy", "[nJ]", "new", "energy", "[nJ]"]
+    assert line.split()[1:3] == ["energy", "only"]
+    assert line.split()[-3:] == ["1000.000", "1500.000", "+50.00%"]
+    assert max(map(len, run.out.splitlines())) <= 80
+    dearer["b"] = {"energy_j": 2e-6, "layer_s": 5e-3}
+    run = perfsim_cli("diff", old, write("n.json", json.dumps(result(dearer))))
+    assert "energy only" in run.out
+    assert "changed" in run.out
+    assert max(map(len, run.out.splitlines())) <= 80
+    rows = diff(old, "n.json").columns
+    assert (rows["old_energy_j"], rows["new_energy_j"]) == ([2e-6, 1e-6], [2e-6, 1.5e-6])
+
+
 @pytest.mark.parametrize(
     ("limits", "status", "said"),
     [

@@ -211,7 +211,7 @@ def test_the_documentation_has_the_current_errors(name, monkeypatch):
 def test_the_list_fits_80_columns(perfsim_cli):
     run = perfsim_cli("hardware")
     assert run.status == 0
-    assert {line.split()[0] for line in run.out.splitlines()} == set(FILES)
+    assert {line.split()[0] for line in run.out.splitlines()[2:]} == set(FILES)
     assert max(map(len, run.out.splitlines())) <= 80
 
 

@@ -20,6 +20,7 @@ from perfsim.host.joining import Joined, join
 from perfsim.host.onnx_runtime import RunNode
 from perfsim.host.random_inputs import precision_of, random_inputs
 from perfsim.report.measure import host_text
+from perfsim.report.text import Column, table
 
 SMALL = """\
 name: small
@@ -378,6 +379,30 @@ def test_the_report_shows_the_sum_beside_the_whole(runtime, perfsim_cli, write):
     total = sum(row["measured_ms"] for row in record["measurements"][1:])
     assert record["layers_ms"] == pytest.approx(total)
     assert record["other_ms"] == 0
+
+
+def test_long_names_of_layers_stay_apart_in_80_columns(runtime, perfsim_cli, write):
+    """Three of 35 characters that differ in the tenth and the eleventh alone."""
+    names = [f"features.{number}.block.zero.convolution.x"[:40] for number in (11, 12, 21)]
+    layers = "".join(
+        f"  - conv: {{name: {name}, channels: 4, kernel: 1, activation: relu}}\n" for name in names
+    )
+    write("small.yaml", f"input: [3, 8, 8]\nlayers:\n{layers}")
+    run = perfsim_cli("measure", "small.yaml", "--runs", "9")
+    body = run.out.split("\n\n")[1].splitlines()[2:5]
+    assert len({line.split()[0] for line in body}) == 3
+    assert all(line.startswith("features.") for line in body)
+    assert max(map(len, run.out.splitlines())) <= 80
+
+
+def test_what_matters_least_is_cut_first():
+    """20 + 2 + 20 characters in 32: ten too many, all of the second's."""
+    columns = [
+        Column("name", ["n" * 20], left=True, least=5),
+        Column("more", ["m" * 20], 1, left=True, least=5),
+    ]
+    line = table(columns, 32).splitlines()[-1]
+    assert line == "n" * 20 + "  " + "mmmmm…mmmm"
 
 
 def test_a_node_of_no_layer_is_said_loudly(runtime, perfsim_cli, write, monkeypatch):

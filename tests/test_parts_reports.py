@@ -10,7 +10,7 @@ import re
 import pytest
 from conftest import MACHINE
 
-from perfsim import load_hardware, load_network, simulate
+from perfsim import catalog, load_hardware, load_network, simulate
 from perfsim.hardware.machine import numbers_in
 from perfsim.report.explain import explain_rows
 from perfsim.timing.formula import FUNCTIONS
@@ -55,7 +55,7 @@ def test_a_run_says_what_the_parts_do(files, perfsim_cli, monkeypatch):
         *(
             "DDR efficiency 0.8",
             "1 GB/s stream",
-            "100 MB/s weights",
+            "100 MB/s weights (not hidden)",
             "1 us a layer",
             "1 ms an inference",
         ),
@@ -67,6 +67,37 @@ def test_a_run_says_what_the_parts_do(files, perfsim_cli, monkeypatch):
     # 27,648 + 10,240 MACs at 1 pJ; 4 x 1024 operations
     assert "MACs 37.89 nJ" in flat
     assert "vector operations 4.096 nJ" in flat
+
+
+def test_energies_that_are_estimates_have_two_digits_and_say_so(files, write, perfsim_cli):
+    """37,888 MACs at 1 pJ are 37.89 nJ, of which two digits are 38; 4096 operations are 4.1 nJ."""
+    words = "estimate, good to a factor of 3"
+    text = FULL.replace("static: 1 mW}", f"static: 1 mW, accuracy: '{words}'}}")
+    machine = write("estimate.yaml", text)
+    flat = " ".join(perfsim_cli("run", files[0], "--hw", machine).out.split())
+    assert f"J ({words}) per inference: " in flat
+    assert "MACs 38 nJ" in flat
+    assert "vector operations 4.1 nJ" in flat
+    document = json.loads(perfsim_cli("run", files[0], "--hw", machine, "--format", "json").out)
+    assert document["machine"]["energy.accuracy"] == words
+    hidden = write("hidden.yaml", FULL.replace("100 MB/s}", "100 MB/s, hidden: true}"))
+    assert "100 MB/s weights, 1 us a layer" in " ".join(
+        perfsim_cli("run", files[0], "--hw", hidden).out.split()
+    )
+
+
+WITH_ENERGY = [
+    name
+    for name, path in catalog.bundled_machines().items()
+    if "\nenergy:" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", WITH_ENERGY)
+def test_bundled_energies_are_estimates_and_say_so(name):
+    energy = load_hardware(name).extras.energy
+    assert energy.accuracy.startswith("estimate")
+    assert energy.accuracy.endswith("good to a factor of 3") == (name == "kv260_dpu")
 
 
 def test_the_energy_by_cause_is_all_of_it(files, perfsim_cli):

@@ -67,8 +67,7 @@ class Field:
 
         Whole numbers keep all of their digits; 17 digits read back to the same number.
         """
-        if self.whole:
-            digits = 17
+        digits = 17 if self.whole else digits
         number = int(number) if self.whole else float(f"{number:.{digits}g}")
         if self.dimension is None:
             return number

@@ -187,6 +187,7 @@ class Energy:
         sram_byte_j, ddr_byte_j, weight_byte_j: per byte to or from internal memory, external memory and the memory of
             the weights.
         static_w: power that is drawn all the time.
+        accuracy: how good these numbers are, in words ("estimate"); empty where nothing is said.
     """
 
     mac_j: Mapping[int, Values]
@@ -195,6 +196,7 @@ class Energy:
     ddr_byte_j: Values
     weight_byte_j: Values | None = None
     static_w: Values | None = None
+    accuracy: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,6 +116,10 @@ class EnergyProfile(BaseModel):
     ddr_byte: Joules = Field(description="per byte to or from external memory")
     weight_byte: Joules | None = Field(None, description="per byte from the weights' own memory")
     static: Watts | None = Field(None, description="power that is drawn all the time")
+    accuracy: Text = Field(
+        "",
+        description="how good these are, in words: 'estimate', 'estimate, good to a factor of 3'",
+    )
 
     def part(self) -> Energy:
         """The energies; one number for all widths counts as that of 1024 bits."""
@@ -127,6 +131,7 @@ class EnergyProfile(BaseModel):
             self.ddr_byte,
             self.weight_byte,
             self.static,
+            self.accuracy,
         )
 
 

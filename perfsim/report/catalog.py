@@ -115,26 +115,30 @@ def machines_sheet(machines: Sequence[Machine]) -> Sheet:
     columns: dict[str, list[Any]] = {"name": [machine.name for machine in machines]}
     for key in (*NUMBERS, "placement", "timing", "description"):
         columns[key] = [getattr(machine, key) for machine in machines]
+    columns["calibrated"] = [machine.extras.calibration is not None for machine in machines]
 
     def text(width: int) -> str:
-        described = Column("", columns["description"], 5, left=True, least=24, cut_end=True)
+        described = Column(
+            "description", columns["description"], 5, left=True, least=24, cut_end=True
+        )
         return table(
             [
-                Column("", columns["name"], left=True),
-                Column("", [f"{amount(each, 'B')} SRAM" for each in columns["sram_bytes"]]),
-                Column("", [f"{amount(each, 'B/s')} DDR" for each in columns["ddr_bytes_per_s"]]),
+                Column("machine", columns["name"], left=True),
+                Column("SRAM", [amount(each, "B") for each in columns["sram_bytes"]]),
+                Column("DDR", [amount(each, "B/s") for each in columns["ddr_bytes_per_s"]]),
+                Column("matrix", [amount(each, "FLOPS") for each in columns["matrix_flops"]], 1),
+                Column("vector", [amount(each, "FLOPS") for each in columns["vector_flops"]], 3),
+                Column("placement", columns["placement"], 2, left=True),
+                Column("timing", columns["timing"], 3, left=True),
                 Column(
-                    "", [f"{amount(each, 'FLOPS')} matrix" for each in columns["matrix_flops"]], 1
+                    "calibrated",
+                    ["yes" if each else "no" for each in columns["calibrated"]],
+                    1,
+                    left=True,
                 ),
-                Column(
-                    "", [f"{amount(each, 'FLOPS')} vector" for each in columns["vector_flops"]], 3
-                ),
-                Column("", columns["placement"], 2, left=True),
-                Column("", columns["timing"], 3, left=True),
                 described,
             ],
             width,
-            has_head=False,
         )
 
     return Sheet({}, "machines", columns, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from perfsim.report.saved import Saved, is_number, read_result
 from perfsim.report.sheet import Sheet
 from perfsim.report.text import (
     BYTE_UNITS,
+    ENERGY_UNITS,
     NAME_LEAST,
     TIME_UNITS,
     Column,
@@ -20,6 +21,7 @@ from perfsim.report.text import (
     table,
     wrapped,
 )
+from perfsim.timing.energy import ENERGIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +54,8 @@ class Difference:
 
         Columns: name, status (added, removed, changed), op, old_s, new_s, change_s, change (a fraction of the old
         time; None where that is zero or there is none), old_bound, new_bound, old_ddr_bytes, new_ddr_bytes,
-        old_sram_used_bytes, new_sram_used_bytes, differs (the columns of the table that differ, joined by ";").
+        old_sram_used_bytes, new_sram_used_bytes, old_energy_j, new_energy_j,
+        differs (the columns of the table that differ, joined by ";").
         A layer that is in one result only takes no time in the other; its other values there are None.
         """
         rows = []
@@ -121,7 +124,7 @@ def _row(name: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> d
         **{"old_s": old_s, "new_s": new_s, "change_s": new_s - old_s},
         "change": None if status != "changed" else _share(old_s, new_s),
     }
-    for key in ("bound", "ddr_bytes", "sram_used_bytes"):
+    for key in ("bound", "ddr_bytes", "sram_used_bytes", "energy_j"):
         row |= {f"old_{key}": before.get(key), f"new_{key}": after.get(key)}
     row["differs"] = ";".join(differs) if status == "changed" else ""
     return row
@@ -240,25 +243,53 @@ def _layers_table(columns: Columns, width: int) -> str:
     bounds = [
         _arrow(*pair) for pair in zip(columns["old_bound"], columns["new_bound"], strict=True)
     ]
+    only_energy = [
+        bool(text) and set(text.split(";")) <= set(ENERGIES) for text in columns["differs"]
+    ]
+    statuses = [
+        "energy only" if only else status
+        for only, status in zip(only_energy, columns["status"], strict=True)
+    ]
+    named = [
+        Column("layer", columns["name"], left=True, least=NAME_LEAST),
+        Column("", statuses, left=True),
+        Column("op", columns["op"], 5, left=True),
+    ]
+    if all(only_energy):
+        return table([*named, *_energy_columns(columns, 0)], width)
     moved = [[value or 0 for value in columns[f"{which}_ddr_bytes"]] for which in ("old", "new")]
+    largest_bytes = max(map(max, moved))
     return table(
         [
-            Column("layer", columns["name"], left=True, least=NAME_LEAST),
-            Column("", columns["status"], left=True),
-            Column("op", columns["op"], 5, left=True),
+            *named,
             scaled("old", columns["old_s"], TIME_UNITS, largest_s),
             scaled("new", columns["new_s"], TIME_UNITS, largest_s),
             scaled("change", columns["change_s"], TIME_UNITS, largest_s),
             Column("", [_percent(share) for share in columns["change"]]),
             Column("bound", bounds, 2, left=True),
-            scaled("old DDR", moved[0], BYTE_UNITS, max(map(max, moved))),
-            scaled("new DDR", moved[1], BYTE_UNITS, max(map(max, moved))),
+            *(_energy_columns(columns, 3) if any(only_energy) else []),
+            replace(scaled("old DDR", moved[0], BYTE_UNITS, largest_bytes), keep=4),
+            replace(scaled("new DDR", moved[1], BYTE_UNITS, largest_bytes), keep=4),
             Column(
                 "differs", [text.replace(";", ", ") for text in columns["differs"]], 9, left=True
             ),
         ],
         width,
     )
+
+
+def _energy_columns(columns: Columns, keep: int) -> list[Column]:
+    """The energies of the layers, and by how much they changed."""
+    old, new = (
+        [value or 0.0 for value in columns[f"{which}_energy_j"]] for which in ("old", "new")
+    )
+    largest = max([*old, *new])
+    shares = [_percent(_share(*pair)) for pair in zip(old, new, strict=True)]
+    return [
+        replace(scaled("old energy", old, ENERGY_UNITS, largest), keep=keep),
+        replace(scaled("new energy", new, ENERGY_UNITS, largest), keep=keep),
+        Column("", shares, keep),
+    ]
 
 
 def _arrow(old: str | None, new: str | None) -> str:

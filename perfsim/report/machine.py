@@ -92,7 +92,8 @@ def _parts(extras: Any) -> list[str]:
         )
         found.append(f"{' and '.join(amount(each, 'B/s') for each in rates if each)} stream")
     if extras.weight_memory is not None:
-        found.append(f"{amount(extras.weight_memory.bytes_per_s, 'B/s')} weights")
+        hidden = "" if extras.weight_memory.hidden else " (not hidden)"
+        found.append(f"{amount(extras.weight_memory.bytes_per_s, 'B/s')} weights{hidden}")
     for seconds, of in ((extras.layer_cost_s, "layer"), (extras.inference_cost_s, "inference")):
         if seconds is not None:
             found.append(f"{duration(seconds)} a {of}".replace("a inference", "an inference"))

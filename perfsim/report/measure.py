@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.report.files import write_whole
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import NAME_LEAST, Column, duration, scaled, table, wrapped
+from perfsim.report.text import NAME_LEAST, Column, duration, scaled, table, telling_room, wrapped
 from perfsim.report.text import TIME_UNITS as _TIME_UNITS
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def _text(measured: HostMeasurement, other_s: float, width: int) -> str:
     heading = f"{measured.network}{changed}, batch {measured.batch}, {measured.precision}: {measured.source}"
     rows = range(1, len(columns["layer"]))
     times = [timing.median_s for timing in measured.layers.values()]
+    names = [columns["layer"][row] for row in rows]
     shown = [
-        Column("layer", [columns["layer"][row] for row in rows], left=True, least=NAME_LEAST),
+        Column("layer", names, left=True, least=telling_room(names, NAME_LEAST, width // 2)),
         Column("op", [columns["op"][row] for row in rows], 3, left=True),
         scaled("time", times, _TIME_UNITS),
         Column("share", [f"{100 * time_s / sum_s:.1f}%" for time_s in times], 4),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from perfsim.result import Columns, Result
 
 
+_DIGITS_OF_ESTIMATE = 2
 _CAUSES = {
     "matrix_j": "MACs",
     "vector_j": "vector operations",
@@ -208,15 +209,18 @@ def _energy_text(result: Result) -> str:
     """The energy of a run by cause, the largest first, and its product with the time."""
     totals, columns = result.totals, result.columns
     energy_j, product = totals.energy_j or 0.0, totals.energy_delay_js or 0.0
+    energy = result.machine.extras.energy
+    accuracy = energy.accuracy if energy else ""
+    digits = _DIGITS_OF_ESTIMATE if accuracy else 4
     causes = {what: sum(columns[name]) for name, what in _CAUSES.items() if name in columns}
     shown = [
-        f"{what} {small_amount(joules, 'J')} ({joules / energy_j:.0%})"
+        f"{what} {small_amount(joules, 'J', digits)} ({joules / energy_j:.0%})"
         for what, joules in sorted(causes.items(), key=lambda each: -each[1])
         if joules
     ]
     return (
-        f"energy {small_amount(energy_j, 'J')} per inference: {', '.join(shown)}; "
-        f"energy-delay product {small_amount(product, 'J s')}"
+        f"energy {small_amount(energy_j, 'J', digits)}{f' ({accuracy})' if accuracy else ''} per inference: "
+        f"{', '.join(shown)}; energy-delay product {small_amount(product, 'J s', digits)}"
     )
 
 

@@ -34,15 +34,17 @@ def duration(seconds: float) -> str:
     return small_amount(seconds, "s")
 
 
-def small_amount(value: float, unit: str) -> str:
-    """A quantity that is mostly below 1 of its unit, with four significant digits: ``1.335 mJ``."""
+def small_amount(value: float, unit: str, digits: int = 4) -> str:
+    """A quantity that is mostly below 1 of its unit, with so many significant digits: ``1.335 mJ``."""
     for factor, prefix in _SMALL:
         if value >= factor:
-            return f"{_digits(value / factor)} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
+            return f"{_digits(value / factor, digits)} {prefix}{unit}"
+    return f"{value:.{digits}g} {unit}"
 
 
-def _digits(value: float) -> str:
+def _digits(value: float, digits: int = 4) -> str:
+    if digits < 4:
+        value = float(f"{value:.{digits}g}")  # which four digits then show as it is
     if value >= 1000 or value == int(value):
         return f"{value:.0f}"
     return f"{value:.4g}"
@@ -125,7 +127,9 @@ def table(
     leave_out(_CUT_BEFORE, lambda: [natural for _, natural in shown])
     leave_out(0, lambda: [least(*pair) for pair in shown])
     excess = sum(natural for _, natural in shown) + GAP * (len(shown) - 1) - width
-    for index, (column, natural) in enumerate(shown):
+    # what matters least is cut first: a name keeps what room there is
+    for index in sorted(range(len(shown)), key=lambda index: -shown[index][0].keep):
+        column, natural = shown[index]
         room = max(least(column, natural), natural - max(0, excess))
         if room < natural:
             excess -= natural - room
@@ -140,6 +144,18 @@ def table(
             lines.append(rule)
         lines.append(_line([column.cells[row] for column, _ in shown], shown))
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def telling_room(cells: Sequence[str], least: int, most: int) -> int:
+    """The fewest characters, from `least` to `most`, that texts can be cut to so that no two become the same.
+
+    `most` where none are enough.
+    """
+    different = set(cells)
+    for room in range(least, most):
+        if len({shortened(cell, room) for cell in different}) == len(different):
+            return room
+    return most
 
 
 def shortened(text: str, room: int, cut_end: bool = False) -> str:

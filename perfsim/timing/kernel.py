@@ -133,7 +133,8 @@ TIMINGS: tuple[TimingPolicy, ...] = (
     ),
     TimingPolicy(
         PIPELINED,
-        "a layer runs in strips, and the next one's weights come in early where there is room",
+        "a layer runs in strips, and the next one's weights come in early where there is room; it may be slower than "
+        "overlap, which hides everything within a layer",
         pipelined_formulas,
         "ddr when ddr_s is at least compute_s, else the unit that takes longer",
         hides=True,
