@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perfsim.calibration import CalibrationResult, calibrate
     from perfsim.catalog import bundled_machines, bundled_networks
     from perfsim.errors import (
+        ClusterError,
         CountError,
         FileError,
         GraphError,
@@ -114,6 +115,7 @@ _HOMES = {
     "CountError": "perfsim.errors",
     "OutputError": "perfsim.errors",
     "MissingExtraError": "perfsim.errors",
+    "ClusterError": "perfsim.errors",
 }
 
 __all__ = [
@@ -172,6 +174,7 @@ __all__ = [
     "CountError",
     "OutputError",
     "MissingExtraError",
+    "ClusterError",
 ]
 
 

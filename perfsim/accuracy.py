@@ -22,11 +22,13 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
-from perfsim.confidence import Spread, changes, spread_of
+from perfsim.confidence import Spread, changes, other_bits, spread_of
 from perfsim.errors import InputError
 from perfsim.measured import Files, at_row, read_measured
 from perfsim.measurements import COMPUTED, NEEDED, OF_A_LAYER, WITH, Measurement
+from perfsim.program import lower
 from perfsim.simulation import policies_of, simulate
+from perfsim.timing.kernel import fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from perfsim.placement.placement import PlacementPolicy
     from perfsim.result import Columns, Result
     from perfsim.timing.kernel import TimingPolicy
+
+_ROWS_OF_A_UNIT = 3
+_SAME_ORDER = 0.9  # a rank correlation
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,29 @@ def rank_correlation(some: Sequence[float], others: Sequence[float]) -> float | 
     return covariance / math.sqrt(x_variance * y_variance)
 
 
+def unit_hint(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> str | None:
+    """A sentence where the measurements look as if they were in another unit than milliseconds; else None.
+
+    They do where they are of the same order as the predictions (a rank correlation of at least 0.9, of three rows or
+    more), the median of their ratios is within a factor of 3 of 1000 or of 1/1000, and each within one of 10.
+    """
+    if len(measured_ms) < _ROWS_OF_A_UNIT:
+        return None
+    correlation = rank_correlation(predicted_ms, measured_ms)
+    if correlation is None or correlation < _SAME_ORDER:
+        return None
+    ratios = [one / other for one, other in zip(measured_ms, predicted_ms, strict=True)]
+    for factor, unit in ((1000, "microseconds"), (1 / 1000, "seconds")):
+        off = [ratio / factor for ratio in ratios]
+        if 1 / 3 <= median(off) <= 3 and min(off) >= 1 / 10 and max(off) <= 10:
+            of = "1000 times" if factor > 1 else "a thousandth of"
+            return (
+                f"all measured times are about {of} the predicted ones: are these {unit}? "
+                "'measured_ms' is in milliseconds"
+            )
+    return None
+
+
 def _doubled_ranks(values: Sequence[float]) -> list[int]:
     """Twice the rank of each value from the smallest on, equal values sharing the mean of theirs."""
     first: dict[float, int] = {}  # values below
@@ -109,7 +137,8 @@ class Validation:
         names: the network's own name of the layer that each row is of; None for a whole network.
         predicted_ms: the predicted times [ms]: those of every inference after the first, as in `Totals.steady_s`.
         accuracy: what sums up the errors.
-        warnings: what was doubtful about the networks.
+        warnings: what was doubtful about the networks, and about the unit of the measurements.
+        other_bits: for each row whether it has widths that the machine's calibration was not measured with.
     """
 
     file: str
@@ -121,6 +150,7 @@ class Validation:
     predicted_ms: Sequence[float]
     accuracy: Accuracy
     warnings: Sequence[str]
+    other_bits: Sequence[bool]
 
     @cached_property
     def errors(self) -> list[float]:
@@ -145,15 +175,15 @@ class Validation:
     def within_interval(self) -> list[bool | None]:
         """Whether each measured time lies in the interval of its prediction; None where there is no interval.
 
-        A calibration on whole networks says nothing of single layers.
+        A calibration on whole networks says nothing of single layers, and none of widths that were not measured.
         """
         spread = self.spread
         return [
             None
-            if spread is None or (name is not None and not spread.of_layers)
+            if spread is None or others or (name is not None and not spread.of_layers)
             else spread.low * predicted <= row.measured_ms <= spread.high * predicted
-            for row, name, predicted in zip(
-                self.measurements, self.names, self.predicted_ms, strict=True
+            for row, name, predicted, others in zip(
+                self.measurements, self.names, self.predicted_ms, self.other_bits, strict=True
             )
         ]
 
@@ -229,15 +259,19 @@ def validate(
                 raise at_row(error, row) from None
         result = runs[run]
         layer_s = result.steady_times.layer_s
-        seconds = (
-            math.fsum(float(layer_s[position]) for position in positions)
-            if positions
-            else result.totals.steady_s
-        )
+        seconds = float(fold(layer_s[list(positions)])) if positions else result.totals.steady_s
         predicted_ms.append(seconds * 1000)
     measured_ms = [row.measured_ms for row in measurements]
     accuracy = accuracy_of(predicted_ms, measured_ms)
+    calibration = machine.extras.calibration
+    others = [
+        calibration is not None
+        and other_bits(calibration, lower(measured.networks[run]), positions)
+        for run, positions in zip(measured.runs, measured.positions, strict=True)
+    ]
+    hint = unit_hint(predicted_ms, measured_ms)
+    warnings = [*measured.warnings, *([hint] if hint else [])]
     return Validation(
         *(measured.file, machine, places, times, measurements, measured.names),
-        *(predicted_ms, accuracy, measured.warnings),
+        *(predicted_ms, accuracy, warnings, others),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsim import catalog
-from perfsim.accuracy import Accuracy, accuracy_of
+from perfsim.accuracy import Accuracy, accuracy_of, unit_hint
 from perfsim.calibration_choice import candidates_of, fit_chosen, fit_named, named_parameters
 from perfsim.calibration_file import calibrated_text
 from perfsim.calibration_rows import Rows
-from perfsim.confidence import Spread, spread_of
+from perfsim.confidence import FEWEST_ROWS, Spread, batch_of, operand_bits, spread_of
 from perfsim.document import read_document, read_text
+from perfsim.errors import InvalidValueError
 from perfsim.hardware.fields import field_of, with_values
 from perfsim.hardware.parts import Calibration
 from perfsim.hardware.profile import read_machine, stated_numbers
@@ -65,8 +67,11 @@ class CalibrationResult:
         outliers: the positions of those that do not fit.
         fitted_rows: the positions of those that it was fitted on: `rows` but for outliers, where these are few.
         before_s, after_s: predicted by the base and by the fitted machine for every row of the files [s].
-        left_out_s: predicted for each of `rows` by a machine that was fitted without it [s].
+        left_out_s: predicted for each of `rows` by a machine that was fitted without it [s]; of rows of layers of
+            several networks without all rows of its network.
         standardised: the residuals of `rows` in units of the spread of the fitted ones.
+        fitted_before: the numbers that a calibration of the base fitted and that its rows, or some of them, do not
+            determine anew: if these were among those rows, the errors of rows when left out are too small.
     """
 
     measured: Measured
@@ -82,6 +87,7 @@ class CalibrationResult:
     after_s: Sequence[float]
     left_out_s: Sequence[float]
     standardised: Sequence[float]
+    fitted_before: Sequence[str]
 
     @cached_property
     def before(self) -> Accuracy:
@@ -105,6 +111,20 @@ class CalibrationResult:
         if not others:
             return None
         return self._accuracy(others, [self.after_s[row] for row in others])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was doubtful about the networks, the unit of the measurements and the base."""
+        measured_ms = [row.measured_ms for row in self.measured.measurements]
+        hint = unit_hint([1000 * value for value in self.before_s], measured_ms)
+        found = [*self.measured.warnings, *([hint] if hint else [])]
+        if self.fitted_before:
+            found.append(
+                f"{', '.join(self.fitted_before)}: fitted before, by the calibration of the base, and kept where "
+                "the rows do not determine it; if it was on these rows, their leave-one-out errors are too small: "
+                "begin with a base of data-sheet numbers"
+            )
+        return found
 
     @property
     def spread(self) -> Spread | None:
@@ -150,7 +170,7 @@ def calibrate(
     files: a CSV file or several. fit: dotted keys of the machine's file; chosen by leave-one-out error unless given.
 
     Rows of layers are fitted where there are any, else those of whole networks. Raises InputError for what is wrong
-    with the files, and for numbers that cannot be fitted to so few rows.
+    with the files, for fewer than three rows, and for numbers that cannot be fitted to so few.
     """
     path = catalog.find_machine(base)
     document = read_document(path)
@@ -159,25 +179,34 @@ def calibrate(
     measured = read_measured(files)
     rows = Rows(measured, machine)
     to_fit = _rows_to_fit(measured)
+    if len(to_fit) < FEWEST_ROWS:
+        raise InvalidValueError(
+            "",
+            found=f"{len(to_fit)} row{'s'[: len(to_fit) != 1]} to fit",
+            expected=f"{FEWEST_ROWS} rows or more",
+        ).at(file=measured.file)
 
     def residuals(values: Mapping[str, float]) -> Any:
         predicted_s = rows.predicted_s(with_values(machine, stated, values))
         return np.log(predicted_s / rows.measured_s)[to_fit]
 
+    groups = _networks_of_layers(measured, to_fit)
     if fit is None:
-        solution = fit_chosen(residuals, candidates_of(document, path, stated))
+        solution = fit_chosen(residuals, candidates_of(document, path, stated), groups)
     else:
         parameters = named_parameters(document, path, stated, fit, len(to_fit))
-        solution = fit_named(residuals, parameters)
+        solution = fit_named(residuals, parameters, groups)
     values, errors = solution.fit.values, solution.fit.relative_errors
     fitted_rows = [row for row, kept in zip(to_fit, solution.kept, strict=True) if kept]
     written = {key: field_of(key).written(value, DIGITS) for key, value in values.items()}
     before = {key: field_of(key).written(stated[key]) for key in values if key in stated}
     log_errors = (-solution.left_out).tolist()
+    _check_errors(measured, to_fit, log_errors)
     calibration = _calibration(measured, fitted_rows, list(written), log_errors)
     fitted_machine = with_values(
         machine, stated, {key: field_of(key).read(value) for key, value in written.items()}
     )
+    known = machine.extras.calibration
     extras = replace(fitted_machine.extras, calibration=calibration)
     return CalibrationResult(
         measured=measured,
@@ -195,6 +224,7 @@ def calibrate(
         after_s=rows.predicted_s(fitted_machine).tolist(),
         left_out_s=(rows.measured_s[to_fit] * np.exp(solution.left_out)).tolist(),
         standardised=solution.standardised.tolist(),
+        fitted_before=[key for key in known.fitted if key not in solution.always] if known else [],
     )
 
 
@@ -202,6 +232,28 @@ def _rows_to_fit(measured: Measured) -> list[int]:
     """The rows of layers, or all where there are none."""
     layers = [row for row, positions in enumerate(measured.positions) if positions]
     return layers or list(range(len(measured.positions)))
+
+
+def _networks_of_layers(measured: Measured, rows: Sequence[int]) -> Any:
+    """For each row of a layer the number of its network, in whatever settings; None for rows of whole networks.
+
+    Layers of one network are alike: a fit to the others of them tells more of a layer than one to another network.
+    """
+    if not measured.positions[rows[0]]:
+        return None
+    return np.unique([measured.measurements[row].network for row in rows], return_inverse=True)[1]
+
+
+def _check_errors(measured: Measured, rows: Sequence[int], log_errors: Sequence[float]) -> None:
+    """Raise InvalidValueError for a row that is off by more than a calibration may be."""
+    for row, error in zip(rows, log_errors, strict=True):
+        if abs(error) > Calibration.LARGEST_LOG_ERROR:
+            measurement = measured.measurements[row]
+            raise InvalidValueError(
+                "no machine is so far from its prediction",
+                found=f"{measurement.measured_ms:.4g} ms, predicted {measurement.measured_ms / math.exp(error):.4g} ms",
+                expected="a time in milliseconds",
+            ).at(file=measurement.file, line=measurement.line, where="measured_ms")
 
 
 def _calibration(
@@ -212,8 +264,13 @@ def _calibration(
     operators: set[str] = set()
     macs: list[int] = []
     layers: list[int] = []
+    bits: set[int] = set()
+    batches: set[int] = set()
     for row in rows:
-        layers_of, positions = programs[measured.runs[row]].layers, measured.positions[row]
+        program = programs[measured.runs[row]]
+        bits |= operand_bits(program, measured.positions[row])
+        batches |= {batch_of(program) or 1}
+        layers_of, positions = program.layers, measured.positions[row]
         parts = [layers_of[position] for position in positions]
         if not positions:
             parts = [each for each in layers_of if not each.is_view]
@@ -223,9 +280,11 @@ def _calibration(
     every = len(log_errors)
     files = ", ".join(Path(file).name for file in measured.files)
     of_layers = bool(measured.positions[rows[0]])
+    by_network = of_layers and len({measured.measurements[row].network for row in rows}) > 1
     sources = {measured.measurements[row].cells.get("source", "") for row in rows} - {""}
     return Calibration(
         source=f"{len(rows)}{f' of {every}' * (every > len(rows))} rows of {files}"
+        + ", each network's predicted without all of them" * by_network
         + (f": {'; '.join(sorted(sources))}" if 0 < len(sources) <= MOST_SOURCES else ""),
         fitted=tuple(fitted),
         log_errors=tuple(round(error, 6) for error in log_errors),
@@ -239,6 +298,8 @@ def _calibration(
         macs=(min(macs), max(macs)),
         layers=None if of_layers else (min(layers), max(layers)),
         of_layers=of_layers,
+        bits=tuple(sorted(bits)),
+        batches=tuple(sorted(batches)),
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfsim.calibration_fit import Fit, Floats, Parameter, Residuals, fit, fit_identified
+from perfsim.calibration_fit import Fit, Flags, Parameter, Residuals, fit, fit_identified
 from perfsim.calibration_steps import (
+    Groups,
     Solution,
+    Unseen,
     left_out,
     left_out_chosen,
     stepwise,
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 
 MOST_CHOSEN = 4
 ROWS_PER_CHOSEN = 3  # what is chosen by its success needs more rows than what is asked for
+_BELIEVED = 10.0
 _RANGE = 1000.0  # a fitted number stays within this factor of where the search begins
 
 # What is tried unless numbers are named, those that matter most on real machines first; those of parts only where
 # the base has the part, since to have it is a claim about the machine and not a number.
 CANDIDATES = (
     "ddr_efficiency",
+    "ddr_bandwidth",
     "stream.bandwidth",
     "stream.read_bandwidth",
     "stream.write_bandwidth",
@@ -90,40 +95,53 @@ def candidates_of(document: Document, path: Path, stated: Mapping[str, float]) -
     for key in CANDIDATES:
         if key.startswith(_ONLY_STATED) and key not in stated:
             continue
+        if key == "ddr_bandwidth" and "ddr_efficiency" in stated:
+            continue  # the share of it does the same
         try:
             _check(path, stated, [key])
         except InputError:
             continue  # it contradicts what the base says
-        candidates.append(_parameter(document, stated, key))
+        found = _parameter(document, stated, key)
+        # Costs and bandwidths that the base leaves out may be anything.
+        if key in stated or field_of(key).dimension is None:
+            found = replace(found, within=_BELIEVED)
+        candidates.append(found)
     return candidates
 
 
-def fit_named(residuals: Residuals, parameters: Sequence[Parameter]) -> Solution:
-    """The fit of the numbers that were named."""
+def fit_named(
+    residuals: Residuals, parameters: Sequence[Parameter], groups: Groups | None = None
+) -> Solution:
+    """The fit of the numbers that were named; rows of one of the `groups` are predicted without all of it."""
 
-    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+    def again(some: Residuals, kept: Flags) -> tuple[Fit, Mapping[str, float], Unseen]:
         found, frozen = fit_identified(some, parameters)
-        return found, frozen, left_out(some, parameters)
+        of_kept = None if groups is None else groups[kept]
+        return found, frozen, left_out(some, parameters, of_kept)
 
     first, _ = fit_identified(residuals, parameters)
     return without_outliers(residuals, first, again)
 
 
-def fit_chosen(residuals: Residuals, candidates: Sequence[Parameter]) -> Solution:
-    """The fit of the numbers that carry over best.
+def fit_chosen(
+    residuals: Residuals, candidates: Sequence[Parameter], groups: Groups | None = None
+) -> Solution:
+    """The fit of the numbers that carry over best; rows of one of the `groups` are predicted without all of it.
 
     At most four numbers, and one for every three rows; none where the choice, repeated without each row, predicts the
     rows no better than the base does.
     """
 
-    def again(some: Residuals) -> tuple[Fit, Mapping[str, float], Floats]:
+    def again(some: Residuals, kept: Flags) -> tuple[Fit, Mapping[str, float], Unseen]:
         base = some({})
         most = _most(len(base))
         found = stepwise(some, candidates, most)
-        without = left_out_chosen(some, candidates, most) if found.values else base
-        if abs(without).mean() >= abs(base).mean():
-            return fit(some, []), {}, base
-        return found, {}, without
+        nothing = Unseen(base, frozenset())
+        of_kept = None if groups is None else groups[kept]
+        unseen = left_out_chosen(some, candidates, most, of_kept) if found.values else nothing
+        if abs(unseen.residuals).mean() >= abs(base).mean():
+            return fit(some, []), {}, nothing
+        return found, {}, unseen
 
     first = stepwise(residuals, candidates, _most(len(residuals({}))))
     return without_outliers(residuals, first, again)

@@ -19,14 +19,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from perfsim.confidence import LEAST_NOISE
+
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Residuals: TypeAlias = Callable[[Mapping[str, float]], Floats]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
-Kept: TypeAlias = Flags | slice
+Kept: TypeAlias = Flags | np.ndarray[Any, np.dtype[np.int64]] | slice
 
 LOSS_SCALE = 0.1
 LARGEST_ERROR = 0.5
-LEAST_NOISE = 0.01
 _STEP = (
     1e-3  # of a logarithm, for derivatives; wide enough to look across the kinks of rounded counts
 )
@@ -39,6 +40,7 @@ class Parameter:
     """A number that is fitted: where the search begins, and between what it stays.
 
     is_size: whether it is a number of bytes, in which times are stepwise constant: tried out instead of differentiated.
+    within: by what factor a fitted value may differ from the start to be believed where nobody asked for the number.
     """
 
     key: str
@@ -46,6 +48,11 @@ class Parameter:
     least: float
     most: float
     is_size: bool = False
+    within: float = math.inf
+
+    def is_believed(self, value: float) -> bool:
+        """Whether a fitted value is near enough to the start."""
+        return self.start / self.within <= value <= self.start * self.within
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,7 @@ class Fit:
         return dict(zip(self.values, errors.tolist(), strict=True))
 
     @property
-    def _leverage(self) -> Floats:
+    def leverage(self) -> Floats:
         """By how much each row decides its own prediction: 0 for not at all, 1 for alone."""
         rows, count = self.jacobian.shape
         if not count:
@@ -90,11 +97,6 @@ class Fit:
         used = directions[:, sizes > 1e-9 * max(float(sizes.max()), 1e-300)]
         leverage: Floats = np.square(used).sum(axis=1)
         return leverage
-
-    @property
-    def left_out_size(self) -> float:
-        """The mean size of the residuals of rows that were left out, to first order: residual / (1 - leverage)."""
-        return float(np.mean(np.abs(self.residuals) / np.maximum(1 - self._leverage, 1e-3)))
 
     @property
     def spread(self) -> float:
@@ -107,7 +109,7 @@ class Fit:
     def standardised(self) -> Floats:
         """The residuals in units of their own spread, leverage taken out."""
         found: Floats = self.residuals / (
-            self.spread * np.sqrt(np.maximum(1 - self._leverage, 0.05))
+            self.spread * np.sqrt(np.maximum(1 - self.leverage, 0.05))
         )
         return found
 

@@ -15,7 +15,7 @@ from perfsim.errors import InputError, InvalidValueError
 from perfsim.measured import at_row
 from perfsim.program import lower
 from perfsim.simulation import policies_of
-from perfsim.timing.kernel import layer_times
+from perfsim.timing.kernel import fold, layer_times
 from perfsim.timing.output_stage import output_stage, work_with
 from perfsim.timing.values import TRAFFIC
 from perfsim.timing.work import LayerWork
@@ -71,8 +71,11 @@ class Rows:
                 for run, positions in zip(measured.runs, measured.positions, strict=True)
             )
         ]
-        self._layers = np.concatenate(layers_of_rows)
-        self._row_starts = np.cumsum([0, *map(len, layers_of_rows[:-1])])
+        # One column a row; the shorter ones go on with a layer behind all others, which takes no time.
+        longest = max(map(len, layers_of_rows))
+        self._layers = np.full((longest, len(layers_of_rows)), self._starts[-1])
+        for row, layers in enumerate(layers_of_rows):
+            self._layers[: len(layers), row] = layers
         self._traffic: dict[int, JoinedTraffic] = {}
         self._check(machine)
 
@@ -81,8 +84,8 @@ class Rows:
         if machine.extras.energy is not None:  # no time depends on it
             machine = replace(machine, extras=replace(machine.extras, energy=None))
         times = layer_times(self._work, self._traffic_of(machine), machine, self._timing)
-        layer_s = np.broadcast_to(times.layer_s, self._starts[-1:])
-        found: Floats = np.add.reduceat(layer_s[self._layers], self._row_starts)
+        layer_s = np.append(np.broadcast_to(times.layer_s, self._starts[-1:]), 0.0)
+        found: Floats = fold(layer_s[self._layers])
         return found
 
     def _traffic_of(self, machine: Machine) -> JoinedTraffic:

@@ -1,13 +1,14 @@
 """How sure a prediction is: an interval from what a calibration got wrong, and what may make it wrong beyond that.
 
-The leave-one-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
+The left-out errors e of a calibration's n rows, ln(measured / predicted without the row), are taken as a sample of
 a normal distribution. The next error lies, with probability `LEVEL`, within
 
     mean(e) ± t s sqrt(1 + 1/n)        s the sample's standard deviation, t Student's quantile for n - 1
 
 (the prediction interval of a normal sample, Hahn and Meeker, Statistical Intervals, 1991, section 4.7). The mean
 stays in: a calibration that predicts too fast on what it has not seen will do so again. Errors beyond four robust
-standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so.
+standard deviations are not of that distribution: at most one row of ten is left out for it, and the basis says so. s
+is at least `LEAST_NOISE`: rows that happen to be met exactly do not make a prediction exact.
 
 A calibration on layers gives errors of layers. The relative error of a total is a mean of theirs, weighted by time,
 whose spread is at most theirs however they are correlated (Minkowski); so the same interval, too wide rather than too
@@ -17,16 +18,14 @@ narrow, is used for totals.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING
 
+from perfsim.cliffs import cliffs_of
 from perfsim.network.work import total
-from perfsim.placement.eviction import thresholds_of
-from perfsim.placement.memory_levels import compulsory_bytes, ddr_bytes, least_sram_bytes
-from perfsim.placement.pinned import Pinned
-from perfsim.placement.placement import UNLIMITED
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -36,11 +35,10 @@ if TYPE_CHECKING:
 
 LEVEL = 0.9
 FEWEST_ROWS = 3
+LEAST_NOISE = 0.01  # of the logarithm of a measured time: no machine repeats itself better
 _OUTLIER = 4.0  # robust standard deviations
 _ROWS_PER_OUTLIER = 10
 _FAR = 2.0  # by what factor a size may lie outside of what was measured
-_CACHE_MARGIN = 0.25
-_SRAM_MARGIN = 0.1
 # Keys of a machine's file that no time depends on.
 _TIMELESS = ("name", "description", "source", "energy", "calibration")
 
@@ -67,9 +65,7 @@ class Spread:
         """Where the interval comes from, in a few words."""
         kind = "layers" if self.of_layers else "networks"
         left_out = f", {self.outliers} outlier{'s'[: self.outliers != 1]} left out"
-        return f"leave-one-out errors of {self.rows} measured {kind}" + left_out * bool(
-            self.outliers
-        )
+        return f"left-out errors of {self.rows} measured {kind}" + left_out * bool(self.outliers)
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ class Confidence:
     """How sure a run's time is.
 
     Attributes:
-        interval: None where the machine is not calibrated, or not as it was run.
+        interval: None where the machine is not calibrated, or not as it was run, or on other widths.
         calibrated: whether the machine is.
         notes: what may make the time wrong beyond the interval, a sentence each.
     """
@@ -142,10 +138,11 @@ def spread_of(calibration: Calibration) -> Spread | None:
     middle = median(errors)
     robust = 1.4826 * median(abs(error - middle) for error in errors)
     far = sorted(errors, key=lambda error: -abs(error - middle))[: rows // _ROWS_PER_OUTLIER]
-    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust]
+    # Where half of the rows have the same error, the others are not far from them by any measure.
+    outliers = [error for error in far if abs(error - middle) > _OUTLIER * robust > 0]
     for error in outliers:
         errors.remove(error)
-    half = student_quantile(LEVEL, len(errors) - 1) * stdev(errors)
+    half = student_quantile(LEVEL, len(errors) - 1) * max(stdev(errors), LEAST_NOISE)
     half *= math.sqrt(1 + 1 / len(errors))
     mean = fmean(errors)
     return Spread(
@@ -171,6 +168,33 @@ def changes(machine: Machine, placement: str, timing: str) -> list[str]:
     return found + [f"another {key}" for key in keys]
 
 
+def operand_bits(program: Program, positions: Sequence[int] = ()) -> set[int]:
+    """The widths that are multiplied [bits] in the layers at `positions`, in all unless given: of inputs and weights.
+
+    Of a layer's weights the largest tensor counts: int8 networks have biases of 32 bits.
+    """
+    found = set[int]()
+    for position in positions or range(len(program.layers)):
+        layer = program.layers[position]
+        if total(layer.macs):
+            found |= {program.tensors[each].bits for each in layer.reads}
+            weights = [program.tensors[each] for each in layer.weights]
+            if weights:
+                found.add(max(weights, key=lambda each: each.elements).bits)
+    return found
+
+
+def batch_of(program: Program) -> int | None:
+    """The images of an inference: the first dimension of the first layer's input; None where no shape is known."""
+    shapes = [shape for layer in program.layers[:1] for shape in layer.input_shapes[:1]]
+    return shapes[0][0] if shapes and shapes[0] else None
+
+
+def other_bits(calibration: Calibration, program: Program, positions: Sequence[int] = ()) -> bool:
+    """Whether something is multiplied at a width that was not measured."""
+    return bool(calibration.bits and operand_bits(program, positions) - set(calibration.bits))
+
+
 def confidence_of(result: Result) -> Confidence:
     """How sure the time of a run is."""
     machine = result.machine
@@ -182,13 +206,18 @@ def confidence_of(result: Result) -> Confidence:
         changed = changes(machine, result.placement_policy.name, result.timing_policy.name)
         if changed:
             notes.append(f"no interval: calibrated otherwise, this run has {', '.join(changed)}")
+        elif other_bits(calibration, result.program):
+            notes.append(
+                f"no interval: measured with {_listed(calibration.bits)} bits, this network has "
+                f"{_listed(operand_bits(result.program))}"
+            )
         elif spread is None:
             notes.append("no interval: calibrated on fewer than three rows")
         else:
             seconds = result.totals.steady_s
             interval = Interval(spread.low * seconds, spread.high * seconds, LEVEL, spread.basis)
         notes += _distances(result, calibration)
-    return Confidence(interval, calibration is not None, (*notes, *_cliffs(result)))
+    return Confidence(interval, calibration is not None, (*notes, *cliffs_of(result)))
 
 
 def _distances(result: Result, calibration: Calibration) -> list[str]:
@@ -207,6 +236,10 @@ def _distances(result: Result, calibration: Calibration) -> list[str]:
         share = f" ({seconds / whole:.0%} of the time)" if whole else ""
         notes.append(f"not measured: {', '.join(sorted(unknown))}{share}")
     macs = [total(layer.macs) for layer, _ in busy]
+    batch = batch_of(program)
+    if calibration.batches and batch is not None and batch not in calibration.batches:
+        measured = f"measured at a batch of {_listed(calibration.batches)}"
+        notes.append(f"{measured}, this network has {batch}")
     what = "MACs in its largest layer" if calibration.of_layers else "MACs"
     size = max(macs, default=0) if calibration.of_layers else sum(macs)
     notes += _outside(size, calibration.macs, what)
@@ -230,6 +263,10 @@ def _outside(size: int, measured: tuple[int, int] | None, what: str) -> list[str
     return []
 
 
+def _listed(numbers: Collection[int]) -> str:
+    return " and ".join(map(str, sorted(numbers)))
+
+
 def _factor(some: int, other: int) -> str:
     return f"{some / other:.3g} times" if other else "beyond"
 
@@ -239,52 +276,3 @@ def _count(number: float) -> str:
         if number >= factor:
             return f"{number / factor:.3g} {prefix}"
     return f"{number:,.0f}"
-
-
-def _cliffs(result: Result) -> list[str]:
-    """Where a little less memory, or a little more, would change much."""
-    program, placement = result.program, result.placement
-    doubled = placement.double_buffered
-    notes = []
-    if isinstance(result.placement_policy, Pinned):
-        notes += _cache_cliff(program, placement.sram_bytes, doubled=doubled)
-    policy = result.placement_policy
-    if policy.searches:
-        return notes  # each size of memory would take a search
-    least = compulsory_bytes(program)
-
-    def spills(sram_bytes: float) -> bool:
-        moved = ddr_bytes(policy, program, int(sram_bytes), double_buffered=doubled)
-        return moved is None or moved > least
-
-    sram_bytes = placement.sram_bytes
-    if spills((1 - _SRAM_MARGIN) * sram_bytes) != spills((1 + _SRAM_MARGIN) * sram_bytes):
-        needed = least_sram_bytes(policy, program, least, double_buffered=doubled)
-        if needed is not None:
-            notes.append(
-                f"near a cliff: nothing spills with {_bytes(needed)} of SRAM, and it has {_bytes(sram_bytes)}"
-            )
-    return notes
-
-
-def _cache_cliff(program: Program, sram_bytes: int, *, doubled: bool) -> list[str]:
-    """Whether the weights are about what the feature maps leave for them."""
-    thresholds = thresholds_of(program, double_buffered=doubled, pinned=True).weights
-    kept = [index for index, value in enumerate(thresholds.tolist()) if value < UNLIMITED]
-    weights = sum(program.tensors[index].bytes for index in kept)
-    if not weights:
-        return []
-    left = sram_bytes - (max(int(thresholds[index]) for index in kept) - weights)
-    if left <= 0 or not 1 - _CACHE_MARGIN <= weights / left <= 1 + _CACHE_MARGIN:
-        return []
-    return [
-        f"near a cliff: {_bytes(weights)} of weights, and {_bytes(left)} left for them beside the feature maps; what "
-        "does not fit is read at every inference"
-    ]
-
-
-def _bytes(number: float) -> str:
-    for factor, prefix in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if number >= factor:
-            return f"{number / factor:.4g} {prefix}"
-    return f"{number:.0f} B"

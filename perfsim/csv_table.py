@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perfsim.errors import (
     InputError,
@@ -16,6 +16,7 @@ from perfsim.errors import (
     unknown_name,
 )
 
+_OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 _DIGITS = re.compile(r"[0-9]{1,4000}")
 
 
@@ -27,11 +28,13 @@ def read_rows(
     *,
     row_is: str,
     further: bool = False,
+    also: Mapping[str, str] | None = None,
 ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table with their line numbers, each a mapping from column to text without outer blanks.
 
     The first row that is not empty names the columns, in any order. row_is: what a row stands for, for errors.
     further: whether there may be columns of other names, unless they look like a known one that is not there.
+    also: what others call the columns: {"model": "network"}.
     Raises ParseError and UnknownNameError with file and line.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -42,7 +45,8 @@ def read_rows(
             if not any(cell.strip() for cell in cells):
                 continue
             if not columns:
-                columns = _columns([cell.strip() for cell in cells], needed, optional, further)
+                names = [cell.strip() for cell in cells]
+                columns = _columns(names, needed, optional, further, also or {})
                 continue
             if len(cells) != len(columns):
                 raise ParseError(
@@ -60,16 +64,27 @@ def read_rows(
 
 
 def _columns(
-    columns: list[str], needed: Sequence[str], optional: Sequence[str], further: bool
+    columns: list[str],
+    needed: Sequence[str],
+    optional: Sequence[str],
+    further: bool,
+    also: Mapping[str, str],
 ) -> list[str]:
     known = (*needed, *optional)
+    if len(columns) == 1:
+        for separator, shown in _OTHER_SEPARATORS.items():
+            if separator in columns[0]:
+                raise ParseError("", found=f"columns separated by {shown}", expected="','")
     absent = [column for column in needed if column not in columns]
     unused = [column for column in optional if column not in columns]
     for column in columns:
         if column not in known and (
-            not further or not column or _is_slip(column, absent) or _is_slip(column, unused, 0.85)
+            not further
+            or not column
+            or _is_slip(column, absent, also=also)
+            or _is_slip(column, unused, 0.85)
         ):
-            raise unknown_name("column", column, known)
+            raise unknown_name("column", column, known, also=also)
         if columns.count(column) > 1:
             raise ParseError(f"the column '{column}' is repeated")
     if absent:
@@ -79,9 +94,14 @@ def _columns(
     return columns
 
 
-def _is_slip(column: str, missing: Sequence[str], cutoff: float = 0.6) -> bool:
+def _is_slip(
+    column: str,
+    missing: Sequence[str],
+    cutoff: float = 0.6,
+    also: Mapping[str, str] | None = None,
+) -> bool:
     """Whether an unknown column stands where one of the missing ones should: they are that much alike."""
-    return nearest_name(column, missing, cutoff=cutoff) is not None
+    return nearest_name(column, missing, also, cutoff=cutoff) is not None
 
 
 def whole_number(row: dict[str, str], column: str, least: int) -> int:

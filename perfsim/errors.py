@@ -11,6 +11,7 @@
         CountError          a count too large to stay exact
       OutputError           a result could not be written
       MissingExtraError     an optional dependency is not installed
+      ClusterError          other machines cannot be reached, or cannot do their work
 
 Low code raises short facts; whoever knows the file, line and key adds them with ``at``.
 """
@@ -61,9 +62,13 @@ class PerfsimError(Exception):
         place = f"{self.file}:{self.line}" if self.line is not None else self.file
         found = f"found {self.found}" if self.found is not None else ""
         expected = f"expected {self.expected}" if self.expected is not None else ""
-        comparison = ", ".join(part for part in (found, expected) if part)
-        nearest = f"did you mean '{self.nearest}'?" if self.nearest is not None else ""
-        fact = "; ".join(part for part in (self.what, comparison, nearest) if part)
+        if self.nearest is None:
+            comparison = ", ".join(part for part in (found, expected) if part)
+            fact = "; ".join(part for part in (self.what, comparison) if part)
+        else:  # before what is expected, which may be a long list
+            nearest = f"did you mean '{self.nearest}'?"
+            fact = "; ".join(part for part in (self.what, found, nearest) if part)
+            fact = f"{fact} {expected}".rstrip()
         text = ": ".join(part for part in (place, self.where, fact) if part)
         return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
@@ -110,6 +115,24 @@ class MemoryTooSmallError(InputError):
 
 class MissingExtraError(PerfsimError):
     """An optional dependency is not installed."""
+
+
+class ClusterError(PerfsimError):
+    """Other machines cannot be reached, or cannot do their work."""
+
+
+class WorkerError(PerfsimError):
+    """A process of this machine that did a part of the work was ended from outside."""
+
+
+def missing_extra(what: str, extra: str) -> MissingExtraError:
+    """The error for `what` cannot be done without the libraries of an `extra` of the package.
+
+    >>> missing_extra("pictures need the library matplotlib", "plot")
+    """
+    return MissingExtraError(
+        what, expected=f"pip install 'perfsim[{extra}]', or in a clone '.[{extra}]'"
+    )
 
 
 def unknown_name(

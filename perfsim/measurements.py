@@ -30,6 +30,15 @@ COMPUTED = (
     "error",
     "within_interval",
 )  # what a comparison adds to its rows
+_ALSO_CALLED = {  # by other tools, for the hint after an unknown column
+    **dict.fromkeys(("model", "net", "network_name", "model_name", "name"), "network"),
+    **dict.fromkeys(("settings", "config", "options"), "set"),
+    **dict.fromkeys(("dtype", "bits", "quantization"), "precision"),
+    **dict.fromkeys(("batch_size", "batchsize", "n"), "batch"),
+    **dict.fromkeys(
+        ("ms", "latency", "latency_ms", "time", "time_ms", "measured", "runtime_ms"), "measured_ms"
+    ),
+}
 _FEWEST_MS, _MOST_MS = 1e-9, 1e12
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
@@ -84,7 +93,10 @@ def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
     for path in paths:
         file = str(path)
         rows = read_rows(
-            read_text(path), file, NEEDED, OF_A_LAYER, row_is="measurement", further=True
+            *(read_text(path), file, NEEDED, OF_A_LAYER),
+            row_is="measurement",
+            further=True,
+            also=_ALSO_CALLED,
         )
         for line, row in rows:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
@@ -127,14 +128,15 @@ def validate(model: type[Model], value: object, document: Document, path: KeyPat
     except ValidationError as error:
         details = error.errors(include_url=False)
         details.sort(key=lambda detail: _order(detail, document, path))
-        found = [_translate(detail, model, value, path) for detail in details]
-        # A misspelt key is a missing one too: once is enough.
-        meant = {f"the key '{each.nearest}' is missing" for each, _ in found}
-        problems = [
-            document.place(each, *keys)
-            for each, keys in found
-            if each.what.split(" (")[0] not in meant
+        missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
+        found = [
+            _translate(detail, model, value, path)
+            for detail in details
+            if detail["type"] != "missing"
         ]
+        # A misspelt key is a missing one too: once is enough.
+        found += _missing(missing, model, value, path, {each.nearest for each, _ in found})
+        problems = [document.place(each, *keys) for each, keys in found]
         problem, *problem.more = problems
         raise problem from None
 
@@ -154,11 +156,6 @@ def _translate(
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         return unknown_name("key", str(location[-1]), known, also=_ALSO_CALLED), here
-    if kind == "missing":
-        key = str(location[-1])
-        field = _model_at(model, location[:-1]).model_fields.get(key)
-        meaning = f" ({field.description})" if field and field.description else ""
-        return UnknownNameError(f"the key '{key}' is missing{meaning}"), [(*path, *location[:-1])]
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Misfit):
         return cause.error, [(*path, *location, *keys) for keys in cause.keys or [()]]
@@ -180,6 +177,43 @@ def _translate(
         ),
         here,
     )
+
+
+def _missing(
+    locations: list[KeyPath],
+    model: type[BaseModel],
+    value: object,
+    path: KeyPath,
+    meant: Container[str | None],
+) -> list[tuple[InputError, list[KeyPath]]]:
+    """One error for all keys that are missing at a place, but for those that a misspelt one is `meant` for.
+
+    A model may say with `also_missing` what else its file needs that no single field does.
+    """
+    by_parent: dict[KeyPath, dict[str, str]] = {}
+    for location in locations:
+        parent = tuple(key for key in location[:-1] if key not in _NO_KEYS)
+        key = str(location[-1])
+        field = _model_at(model, parent).model_fields.get(key)
+        meaning = field.description if field and field.description else ""
+        by_parent.setdefault(parent, {})[key] = meaning
+    if () in by_parent and hasattr(model, "also_missing"):
+        by_parent[()] |= model.also_missing(value)
+    found: list[tuple[InputError, list[KeyPath]]] = []
+    for parent, keys in by_parent.items():
+        shown = [
+            f"'{key}' ({meaning})" if meaning else f"'{key}'"
+            for key, meaning in keys.items()
+            if key not in meant
+        ]
+        if len(shown) > 1:
+            text = f"the keys {', '.join(shown[:-1])} and {shown[-1]} are missing"
+            found.append((UnknownNameError(text), [(*path, *parent)]))
+        elif shown:
+            name, _, meaning = shown[0].partition(" ")
+            text = f"the key {name} is missing {meaning}".rstrip()
+            found.append((UnknownNameError(text), [(*path, *parent)]))
+    return found
 
 
 def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel]:

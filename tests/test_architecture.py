@@ -25,6 +25,7 @@ LEVELS = (
     ("schedule_pipelined",),
     ("schedule",),
     ("confidence",),
+    ("cliffs",),
     ("result", "traffic", "measured"),
     ("report.notebook",),  # how a result shows itself
     ("report.page_blocks", "report.text"),
@@ -70,6 +71,7 @@ HOMES = {
     },
     "onnxruntime": {"host.onnx_runtime"},
     "yaml": {"document"},
+    "distributed": {"sweeps.cluster"},
     "networkx": {"network.graph"},
     "pandas": {"result", "simulation", "report.explain", "accuracy", "sweeps.sweep"},
     "pyarrow": {"report.sheet", "sweeps.writers"},

@@ -15,7 +15,7 @@ from perfsim.errors import InvalidValueError
 from perfsim.hardware.parts import DepthwiseUnit, Extras, Grid, RowStationary, Systolic, Winograd
 from perfsim.network.operators import OPERATORS
 from perfsim.network.work import total
-from perfsim.timing.systolic import systolic_cycles
+from perfsim.timing.systolic import FLOWS
 from perfsim.timing.work import CLASSES, layer_work
 
 CONVS = [  # input, layer, groups: what of it differs from (channels, height, width) of a plain convolution
@@ -26,6 +26,10 @@ CONVS = [  # input, layer, groups: what of it differs from (channels, height, wi
     ([5, 9, 9], {"channels": 3, "kernel": 5, "stride": 3, "padding": "valid"}),
     ([4, 6, 6], {"channels": 4, "kernel": 3, "groups": 4}),
     ([3, 6, 6], {"channels": 2, "kernel": [5, 2]}),
+    ([3, 8, 9], {"channels": 4, "kernel": 3, "stride": [1, 2]}),
+    ([3, 9, 8], {"channels": 4, "kernel": [4, 3], "stride": [3, 1]}),
+    ([3, 9, 9], {"channels": 4, "kernel": 3, "stride": 2, "dilation": 2}),
+    ([3, 9, 9], {"channels": 4, "kernel": [1, 3], "stride": 2, "dilation": [2, 1]}),
 ]
 ARRAYS = [Grid(1, 1, 1), Grid(4, 8, 2), Grid(2, 3, 4), Grid(3, 2, 1), Grid(2, 64, 16)]
 
@@ -44,17 +48,29 @@ def cycles(network, write, array):
     return run(network, write, array).columns["matrix_cycles"][0]
 
 
+def pair(layer, key):
+    given = layer.get(key, 1)
+    return given if isinstance(given, list) else (given, given)
+
+
 def steps(shape, layer, array, output):
     """The cycles of a convolution: every multiply-accumulate is put into one, and the different ones are counted."""
     channels, kernel = layer["channels"], layer["kernel"]
     rows, columns = kernel if isinstance(kernel, list) else (kernel, kernel)
-    groups, stride = layer.get("groups", 1), layer.get("stride", 1)
+    groups, strides, dilations = (
+        layer.get("groups", 1),
+        pair(layer, "stride"),
+        pair(layer, "dilation"),
+    )
     inputs, outputs = shape[0] // groups, channels // groups
     few = inputs < array.input_channels
-    if (
-        array.packing == "stride" and few
-    ):  # a kernel is made whole blocks of stride x stride, with weights of zero
-        rows, columns = (math.ceil(size / stride) * stride for size in (rows, columns))
+    # what a stride skips can only become channels where the kernel's places lie side by side
+    down, across = (
+        1 if dilation > 1 and size > 1 else stride
+        for stride, dilation, size in zip(strides, dilations, (rows, columns), strict=True)
+    )
+    if array.packing == "stride" and few:  # a kernel is made whole blocks, with weights of zero
+        rows, columns = math.ceil(rows / down) * down, math.ceil(columns / across) * across
     found = set()
     sizes = (groups, output[0], output[1], rows, columns, inputs, outputs)
     for group, y, x, ky, kx, i, o in itertools.product(*map(range, sizes)):
@@ -63,8 +79,8 @@ def steps(shape, layer, array, output):
         elif array.packing == "kernel":
             place, lane = (), (ky * columns + kx) * inputs + i
         elif array.packing == "stride" and few:
-            place = (ky // stride, kx // stride)
-            lane = (ky % stride * stride + kx % stride) * inputs + i
+            place = (ky // down, kx // across)
+            lane = (ky % down * across + kx % across) * inputs + i
         else:
             place, lane = (ky, kx), i
         depth = lane // array.input_channels
@@ -146,7 +162,8 @@ def test_a_systolic_array_has_the_cycles_of_the_product(flow, load, write):
     ):
         made = network(load, shape, layer, op)
         found = cycles(made, write, Systolic(4, 8, flow))
-        assert found == systolic_cycles(*product, 4, 8, flow)
+        *sizes, groups = product
+        assert found == groups * FLOWS[flow](*sizes, 4, 8)
 
 
 def test_a_preloaded_array_by_hand(load, write):

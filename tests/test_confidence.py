@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
-from conftest import MACHINE, TINY
+from conftest import MACHINE, PUBLISHED, TINY, read_csv
 
 from perfsim import load_hardware, load_network, simulate, validate
-from perfsim.confidence import confidence_of, spread_of, student_quantile
+from perfsim.confidence import confidence_of, operand_bits, spread_of, student_quantile
 from perfsim.hardware.parts import Calibration
+from perfsim.program import lower
 
 # Student's t, two-sided, from the tables of textbooks.
 TABLE = [
@@ -80,6 +82,19 @@ def test_one_row_of_ten_may_be_left_out_and_is_counted():
     assert spread_of(Calibration("s", (), (0.1, 0.2))) is None
 
 
+def test_an_interval_has_a_width():
+    """Equal errors: a noise of 1 %. One of ten that differs where the others are equal is no outlier."""
+    half = 1.833113 * 0.01 * math.sqrt(11 / 10)  # t(0.9, 9)
+    spread = spread_of(Calibration("s", (), (0.05,) * 10))
+    assert spread.low == pytest.approx(math.exp(0.05 - half), rel=1e-6)
+    assert spread.high == pytest.approx(math.exp(0.05 + half), rel=1e-6)
+    spread = spread_of(Calibration("s", (), (*[0.0] * 9, 0.3)))
+    assert (spread.rows, spread.outliers) == (10, 0)
+    # Mean 0.03; squares 9 x 0.03^2 + 0.27^2 = 0.081, over 9: 0.009.
+    half = 1.833113 * math.sqrt(0.009) * math.sqrt(11 / 10)
+    assert spread.high == pytest.approx(math.exp(0.03 + half), rel=1e-6)
+
+
 def test_a_run_on_a_calibrated_machine_has_an_interval(perfsim_cli, write):
     net, hw = write("tiny.yaml", TINY), write("cal.yaml", CALIBRATED)
     run = perfsim_cli("run", net, "--hw", hw)
@@ -146,6 +161,69 @@ def test_changes_that_no_time_depends_on_keep_the_interval(write):
     assert confidence_of(result).interval is not None
 
 
+WIDTHS = CALIBRATED + "  bits: [8]\n  batches: [1]\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "interval", "notes"),
+    [
+        ([], True, []),
+        (["batch=4"], True, ["measured at a batch of 1, this network has 4"]),
+        (
+            ["precision.weight=32", "precision.feature_map=32"],
+            False,
+            ["no interval: measured with 8 bits, this network has 32"],
+        ),
+        (
+            ["precision.weight=4"],
+            False,
+            ["no interval: measured with 8 bits, this network has 4 and 8"],
+        ),
+    ],
+)
+def test_other_widths_have_no_interval_and_other_batches_a_note(
+    perfsim_cli, write, settings, interval, notes
+):
+    net, hw = write("tiny.yaml", TINY), write("cal.yaml", WIDTHS)
+    words = [word for setting in settings for word in ("--set", setting)]
+    record = json.loads(perfsim_cli("run", net, "--hw", hw, *words, "--format", "json").out)
+    assert (record["interval"] is not None) is interval
+    found = [note for note in record["notes"] if "MACs" not in note]
+    assert found == notes
+    text = perfsim_cli("run", net, "--hw", hw, *words).out.replace("\n  ", " ")
+    assert all(note in text for note in notes)
+    compared = perfsim_cli("compare", net, "--hw", hw, "--hw", "nvdla_2048", *words).out
+    assert all(note in compared.replace("\n  ", " ") for note in notes)
+
+
+def test_biases_of_other_widths_are_not_what_was_multiplied(write):
+    """An int8 network keeps its biases in 32 bits: eight of them beside 8 x 3 x 3 x 3 weights."""
+    program = lower(load_network(write("tiny.yaml", TINY)))
+    layer = program.layers[0]
+    (weights,) = layer.weights
+    bias = replace(program.tensors[weights], elements=8, bits=32)
+    wider = replace(program, tensors=(*program.tensors, bias))
+    own = replace(layer, weights=(weights, len(program.tensors)))
+    wider = replace(wider, layers=(own, *program.layers[1:]))
+    assert operand_bits(wider) == operand_bits(program) == {8}
+
+
+def test_rows_of_other_widths_have_no_interval(write):
+    net = write("tiny.yaml", TINY)
+    file = write("m.csv", HEAD + f"{net},,int8,1,0.1,\n{net},,fp32,1,0.1,\n")
+    within = validate(file, load_hardware(write("cal.yaml", WIDTHS))).within_interval
+    assert [each is None for each in within] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["kv260_dpu", "stm32n6", "coral_usb", "eyeriss_v1"])
+def test_the_calibrated_machines_say_what_their_rows_were(name):
+    """The columns of the measurements."""
+    calibration = load_hardware(name).extras.calibration
+    rows = read_csv(PUBLISHED / "measured" / f"{name}.csv")
+    assert {int(row["precision"].strip("intfp")) for row in rows} == set(calibration.bits)
+    assert {int(row["batch"]) for row in rows} == set(calibration.batches)
+
+
 def test_how_far_a_network_lies_from_what_was_measured(write):
     text = CALIBRATED.replace("add, ", "").replace("[9, 9]", "[2, 3]")
     far = text.replace("[100000, 2000000]", "[1000, 30000]")
@@ -186,6 +264,34 @@ def test_weights_near_what_is_left_for_them(write, sram, near):
     result = simulate(load_network(write("d.yaml", text)), machine)
     notes = [note for note in confidence_of(result).notes if "left for them" in note]
     assert len(notes) == near, notes
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (str(ERRORS), "[1, -900, 900]", "calibration.log_errors"),
+        (str(ERRORS), "[1, 10.1, 0]", "calibration.log_errors"),
+        (str(ERRORS), "[0.1, .nan, 0]", "calibration.log_errors"),
+        ("[100000, 2000000]", "[2000000, 100000]", "calibration.macs"),
+        ("[9, 9]", "[9, 8]", "calibration.layers"),
+        ("[ddr_bandwidth]", "[layer_cost, ddr_bandwith]", "did you mean 'ddr_bandwidth'"),
+        ("  networks", "  bits: [0]\n  networks", "calibration.bits"),
+        ("  networks", "  batches: [0]\n  networks", "calibration.batches"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_one_error(perfsim_cli, write, right, wrong, said):
+    assert CALIBRATED.count(right) == 1
+    net, hw = write("tiny.yaml", TINY), write("cal.yaml", CALIBRATED.replace(right, wrong))
+    run = perfsim_cli("run", net, "--hw", hw)
+    assert run.status == 2
+    assert said in run.err.replace("\n  ", " ")
+    assert run.err.count("error:") == 1
+
+
+def test_the_largest_errors_still_have_an_interval(perfsim_cli, write):
+    net = write("tiny.yaml", TINY)
+    hw = write("cal.yaml", CALIBRATED.replace(str(ERRORS), "[-10, 10, 10]"))
+    assert perfsim_cli("run", net, "--hw", hw).status == 0
 
 
 HEAD = "network,set,precision,batch,measured_ms,layer\n"

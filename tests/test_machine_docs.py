@@ -55,6 +55,8 @@ SHAPES = (
     Shape(weight_memory=True, weights_hidden=False),
     *(shape_of(replace(PLAIN, extras=Extras(**cost))) for cost in COSTS),
     Shape(energy=("mac_j", "static_w")),
+    Shape(energy=("mac_j", "static_w"), array="grid", winograd=True, ratios=("weight_ratio",)),
+    Shape(energy=("mac_j", "static_w"), output_stage=True, apart=True),
     Shape(energy=("mac_j", "weight_byte_j", "static_w"), weight_memory=True),
 )
 

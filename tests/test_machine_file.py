@@ -7,6 +7,7 @@ from conftest import MACHINE
 
 from perfsim import load_hardware
 from perfsim.errors import InputError
+from perfsim.hardware.fields import field_of
 from perfsim.hardware.machine import numbers_in
 from perfsim.hardware.parts import DepthwiseUnit, Grid, RowStationary, Systolic, Winograd
 
@@ -21,19 +22,34 @@ WRONG = {
         "clock: 1 GHz\nmatrix: 1 TFLOPS\nmacs_per_cycle: 400\n",
         [
             "m.yaml:6: matrix:",
-            "found 1e+12 FLOPS, 8e+11 from the clock",
+            "found 1 TFLOPS, 800 GFLOPS from the clock",
             "one of them, or the same",
         ],
     ),
     "a width without multiply-accumulates": (
         "clock: 1 GHz\nmacs_per_cycle: {8: 500}\nmatrix: {8: 1 TFLOPS, 16: 1 TFLOPS}\n",
-        ["m.yaml:7: matrix:", "1e+12 FLOPS for 16 bits, nothing from the clock"],
+        ["m.yaml:7: matrix:", "1 TFLOPS for 16 bits, nothing from the clock"],
     ),
     "macs per cycle against the array": (
         "clock: 1 GHz\nmacs_per_cycle: 400\narray: {input_channels: 4, output_channels: 64}\n",
         ["m.yaml:6: macs_per_cycle:", "found 400, and an array of 256", "or the same"],
     ),
     "no rate": ("", ["m.yaml:1: the key 'matrix' is missing", "'clock' and 'macs_per_cycle'"]),
+    "a clock beside a rate": (
+        "clock: 1 GHz\nmatrix: 1 TFLOPS\n",
+        [
+            "m.yaml:5: clock:",
+            "expected macs_per_cycle or array beside it, or no clock (matrix alone",
+        ],
+    ),
+    "a share above 1": (
+        "matrix: 1 TFLOPS\nddr_efficiency: 150%\n",
+        ["m.yaml:6: ddr_efficiency: found '150%', expected a number of at most 1"],
+    ),
+    "a share of no number": (
+        "matrix: 1 TFLOPS\nddr_efficiency: x%\n",
+        ["m.yaml:6: ddr_efficiency: found 'x%', expected a percentage such as '10%'"],
+    ),
     "a clock alone": ("clock: 1 GHz\n", ["m.yaml:5: clock:", "expected macs_per_cycle or array"]),
     "macs per cycle alone": (
         "macs_per_cycle: 5\n",
@@ -184,7 +200,7 @@ WRONG = {
     ),
     "missing energies": (
         "matrix: 1 TFLOPS\nenergy: {mac: {8: 1 pJ}}\n",
-        ["m.yaml:6: energy: the key 'vector_op' is missing"],
+        ["m.yaml:6: energy: the keys 'vector_op' (per operation"],
     ),
     "compression of no class": (
         "matrix: 1 TFLOPS\ncompression: {weight: {convs: 2}}\n",
@@ -224,6 +240,24 @@ WRONG = {
         ["m.yaml:6: energy:", "no number for layer 1", "found operands of 8 bits"],
     ),
 }
+
+
+def test_all_missing_keys_are_named_at_once(write, perfsim_cli):
+    result = perfsim_cli("run", "lenet5", "--hw", write("m.yaml", "name: m\nsram: 1 MB\n"))
+    assert result.status == 2
+    assert "m.yaml:1: the keys 'ddr_bandwidth' (to" in result.err
+    assert "'vector' (peak" in result.err
+    assert "and 'matrix' (peak of the matrix unit, such as '1 TFLOPS'; or 'clock' and" in result.err
+    with_clock = "name: m\nsram: 1 MB\nclock: 1 GHz\nvector: 1 GFLOPS\n"
+    result = perfsim_cli("run", "lenet5", "--hw", write("m.yaml", with_clock))
+    assert "m.yaml:1: the key 'ddr_bandwidth' is missing (to" in result.err
+
+
+def test_shares_may_be_percentages(write):
+    text = PLAIN + "matrix: 1 TFLOPS\nddr_efficiency: 90%\nefficiency: {conv: 80 %, dense: 0.5}\n"
+    extras = load_hardware(write("m.yaml", text)).extras
+    assert (extras.ddr_efficiency, extras.efficiency) == (0.9, {"conv": 0.8, "dense": 0.5})
+    assert field_of("ddr_efficiency").read("90%") == 0.9
 
 
 @pytest.mark.parametrize("name", WRONG)

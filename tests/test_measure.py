@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -506,6 +507,24 @@ def test_a_profile_of_something_else_is_an_error(runtime, perfsim_cli, write, mo
     assert run.status == 2
     assert "the profile of ONNX Runtime is not that of its optimised model" in run.err
     assert not Path("measured.csv").exists()
+
+
+def test_without_any_library_of_the_extra_no_import_fails(tmp_path):
+    """A process of its own: here onnx is imported already."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['google', 'google.protobuf', 'onnx', 'onnxruntime']); "
+        "from perfsim.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    hint = "pip install 'perfsim[host]', or in a clone '.[host]'\n"
+    for what in ("lenet5", "--host"):
+        command = [sys.executable, "-c", code, "measure", what, "-o", str(tmp_path / "made.yaml")]
+        if what == "lenet5":
+            command = command[:-2]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert run.stderr.startswith("error: ")
+        assert run.stderr.endswith(hint)
+        assert run.stderr.count("\n") == 1
 
 
 def test_without_the_runtime_the_extra_is_named(monkeypatch, perfsim_cli, write):

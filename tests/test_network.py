@@ -411,3 +411,12 @@ def test_a_layer_table_with_names_vector_operations_and_batch(write):
     assert total(program.layers[0].params) == 30
     assert total(program.layers[1].vector_ops) == 300
     assert program.layers[0].input_shapes == ((3, 10),)
+
+
+@pytest.mark.parametrize("text", ["precision: 16\n", "precision: {feature_map: 16, weight: 16}\n"])
+def test_one_number_is_the_width_of_feature_maps_and_weights(load, text):
+    layers = "layers:\n  - conv: {channels: 2, kernel: 1, precision: 4}\n  - relu: {}\n"
+    network = load(f"input: [3, 4, 4]\n{text}{layers}")
+    assert network.tensors[network.inputs[0]].bits == 16
+    assert network.nodes[0].weight_bits == 4
+    assert load(f"input: [3, 4, 4]\n{layers}", precision=32).weight_bits == 32

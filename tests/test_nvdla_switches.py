@@ -106,6 +106,9 @@ def test_packed_weights_are_what_numpy_pads(load, machine, kernel, channels):
     packed = {"array.packing": "stride", "array.packing_layers": "all"}
     found = steps(network, machine(**packed))["a"]
     assert found["ddr_read_bytes"] - found["map_read_bytes"] == weights.size
+    tall = load(net(layer.replace("stride: 2", "stride: [2, 1]"), f"[{channels}, 16, 16]"))
+    found = steps(tall, machine(**packed))["a"]
+    assert found["ddr_read_bytes"] - found["map_read_bytes"] == weights[..., :kernel].size
     narrow = steps(network, machine(**packed | {"array.packing_layers": "narrow"}))["a"]
     assert narrow["ddr_bytes"] == channels * 256 + 12 * channels * kernel**2 + 12 * 64
 
@@ -123,10 +126,14 @@ conv: {name: a, channels: 8, kernel: 3, bias: false}
 conv: {name: b, channels: 8, kernel: 3, groups: 2, bias: false}
 depthwise_conv: {name: c, kernel: 3, bias: false}
 conv: {name: d, channels: 8, kernel: 3, stride: 2, bias: false}
-conv: {name: e, channels: 8, kernel: 1, bias: false}"""
+conv: {name: e, channels: 8, kernel: 1, bias: false}
+conv: {name: f, channels: 8, kernel: 3, dilation: 2, bias: false}
+conv: {name: g, channels: 8, kernel: 3, stride: [2, 1], bias: false}
+conv: {name: h, channels: 8, kernel: 3, dilation: [1, 2], bias: false}
+conv: {name: i, channels: 8, kernel: [3, 1], bias: false}"""
     found = steps(load(net(layers)), machine(**{"array.winograd": {"gain": 2.25}}))
-    gains = {name: found[name]["array_cycles"] / found[name]["matrix_cycles"] for name in "abcde"}
-    assert gains == {"a": 2.25, "b": 2.25, "c": 1, "d": 1, "e": 1}
+    gains = {name: found[name]["array_cycles"] / found[name]["matrix_cycles"] for name in found}
+    assert gains == {"a": 2.25, "b": 2.25} | dict.fromkeys("cdefghi", 1)
 
 
 def test_images_share_a_fetch_of_weights_by_class(load, machine):
@@ -315,3 +322,28 @@ def test_a_view_between_hands_on_too(load, machine):
     layers = f"{A}\nreshape: {{shape: [8, 8, 32]}}\nmax_pool: {{name: pool, kernel: 2}}"
     found = steps(load(net(layers)), machine(output_stage=STAGE), "streaming")
     assert (found["a"]["ddr_bytes"], found["pool"]["ddr_bytes"]) == (768 + 24 + 512, 0)
+
+
+ENERGY = {"mac": "1 pJ", "vector_op": "1 nJ", "sram_byte": "1 fJ", "ddr_byte": "1 fJ"}
+
+
+def test_what_takes_no_time_on_the_way_out_takes_energy(load, machine):
+    """2048 additions, and a maximum of 4 for each of 512 places: 3 operations."""
+    found = {
+        stage: steps(load(net(STAGED)), machine(energy=ENERGY, **stage_of))
+        for stage, stage_of in {"staged": {"output_stage": STAGE}, "apart": {}}.items()
+    }
+    spent = {stage: [each["vector_j"] for each in rows.values()] for stage, rows in found.items()}
+    assert spent["staged"] == pytest.approx([0, (2048 + 3 * 512) * 1e-9, 0, 0, 0])
+    assert spent["apart"] == pytest.approx([0, 0, 2048e-9, 3 * 512e-9, 0])
+    assert found["staged"]["b"]["vector_s"] == 0
+
+
+def test_multiplications_that_winograd_saves_take_no_energy(load, machine):
+    """F(2 x 2, 3 x 3) does 16 multiplications for 4 places of 9 taps."""
+    layers = """
+conv: {name: a, channels: 8, kernel: 3, bias: false}
+conv: {name: b, channels: 8, kernel: 3, stride: 2, bias: false}"""
+    found = steps(load(net(layers)), machine(energy=ENERGY, **{"array.winograd": {"gain": 2.25}}))
+    assert found["a"]["matrix_j"] == pytest.approx(256 / 4 * 16 * 3 * 8 * 1e-12)
+    assert found["b"]["matrix_j"] == pytest.approx(64 * 9 * 8 * 8 * 1e-12)

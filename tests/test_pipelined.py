@@ -23,7 +23,7 @@ from perfsim.hardware.parts import (
     WeightMemory,
     Winograd,
 )
-from perfsim.placement.plan import prefetch_bytes
+from perfsim.placement.prefetch import prefetch_bytes
 from perfsim.program import Kind
 from perfsim.timing.kernel import TIMINGS
 

@@ -642,7 +642,7 @@ def test_without_matplotlib_it_says_what_to_install(perfsim_cli, tmp_path, monke
     run = perfsim_cli("plot", "resnet18", "--hw", "1MB_2GBs_2TF", "-o", "p.svg")
     assert (run.status, run.err) == (
         2,
-        "error: pictures need the library matplotlib; expected pip install 'perfsim[plot]'\n",
+        "error: pictures need the library matplotlib; expected pip install 'perfsim[plot]', or in a clone '.[plot]'\n",
     )
     assert not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import jsonschema
 import pytest
@@ -17,24 +18,27 @@ YAML_NETWORKS = {
 }
 
 
+@cache
+def checked(text: str) -> jsonschema.Draft202012Validator:
+    """The validator of a schema that is one itself; looked at once."""
+    document = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
+
+
 @pytest.fixture
 def schema(perfsim_cli):
-    def read(kind: str) -> dict[str, object]:
-        document = json.loads(perfsim_cli("schema", kind).out)
-        jsonschema.Draft202012Validator.check_schema(document)
-        return document
-
-    return read
+    return lambda kind: checked(perfsim_cli("schema", kind).out)
 
 
 def test_bundled_files_fit(schema):
-    networks = jsonschema.Draft202012Validator(schema("network"))
+    networks, machines = schema("network"), schema("hardware")
     for path in YAML_NETWORKS.values():
         networks.validate(yaml.load(path.read_text(), yaml.CSafeLoader))
     for path in catalog.bundled_machines().values():
-        jsonschema.validate(yaml.safe_load(path.read_text()), schema("hardware"))
-    jsonschema.validate(yaml.safe_load(TINY), schema("network"))
-    jsonschema.validate(yaml.safe_load(MACHINE), schema("hardware"))
+        machines.validate(yaml.safe_load(path.read_text()))
+    networks.validate(yaml.safe_load(TINY))
+    machines.validate(yaml.safe_load(MACHINE))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +64,17 @@ def test_bundled_files_fit(schema):
     ],
 )
 def test_wrong_networks_do_not_fit(name, schema):
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(NETWORKS[name][0]), schema("network"))
+    assert not schema("network").is_valid(yaml.safe_load(NETWORKS[name][0]))
+
+
+def test_percentages_and_one_width_for_both_fit(schema):
+    network = yaml.safe_load(TINY) | {"precision": 16}
+    machine = yaml.safe_load(MACHINE) | {"ddr_efficiency": "90%", "efficiency": {"conv": "80%"}}
+    jsonschema.validate(network, schema("network"))
+    jsonschema.validate(machine, schema("hardware"))
+    for wrong in (network | {"precision": 0}, network | {"precision": "int8"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema("network"))
 
 
 def test_wrong_machines_do_not_fit(schema):
@@ -70,10 +83,9 @@ def test_wrong_machines_do_not_fit(schema):
         MACHINE.replace("64 KB", "64"),
         MACHINE + "placement: none\n",
     ):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(yaml.safe_load(wrong), schema("hardware"))
+        assert not schema("hardware").is_valid(yaml.safe_load(wrong))
 
 
 def test_every_key_is_described(schema):
-    for key, value in schema("hardware")["properties"].items():
+    for key, value in schema("hardware").schema["properties"].items():
         assert value.get("description"), key

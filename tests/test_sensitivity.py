@@ -9,7 +9,9 @@ import pytest
 import perfsim
 from perfsim import Machine, gains, load_hardware, load_network, simulate
 from perfsim.errors import InvalidValueError, UnknownNameError
+from perfsim.hardware.fields import field_of
 from perfsim.hardware.machine import NUMBERS
+from perfsim.sensitivity import numbers_of
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,32 @@ def test_each_gain_is_a_run_of_its_own(network, hardware, timing):
         assert gain.better_value == getattr(better, gain.number)
         assert gain.total_s == simulate(network, machine, timing=timing).totals.total_s
         assert gain.better_total_s == simulate(network, better, timing=timing).totals.total_s
+
+
+@pytest.mark.parametrize("hardware", perfsim.bundled_machines())
+def test_further_numbers_are_those_of_a_file_that_states_better_ones(hardware):
+    machine = load_hardware(hardware)
+    network = load_network("mobilenet", precision={"feature_map": 8, "weight": 8})
+    names = numbers_of(machine)
+    assert names[:4] == NUMBERS
+    found = gains(network, machine, numbers=names[4:], factor=1.25)
+    for gain in found:
+        (key,) = [key for key in machine.stated if field_of(key).path == f"extras.{gain.number}"]
+        is_cost = gain.number.endswith("_s") and not gain.number.endswith("_per_s")
+        better = gain.value / 1.25 if is_cost else gain.value * 1.25
+        assert gain.value == machine.stated[key]
+        assert gain.better_value == better
+        stated = load_hardware(hardware, **{key: field_of(key).written(better)})
+        assert gain.better_total_s == simulate(network, stated).totals.total_s
+
+
+def test_which_machines_have_further_numbers():
+    assert numbers_of(load_hardware("1MB_1GBs_1TF")) == NUMBERS
+    assert "layer_cost_s" in numbers_of(load_hardware("kv260_dpu"))
+    every = {
+        name for each in perfsim.bundled_machines() for name in numbers_of(load_hardware(each))
+    }
+    assert {"stream.bytes_per_s", "weight_memory.bytes_per_s", "inference_cost_s"} <= every
 
 
 def test_shares_by_hand(load):

@@ -92,7 +92,7 @@ def test_each_point_has_the_bits_of_a_run_on_every_bundled_machine(profile):
             assert mine == getattr(totals, column), (column, at)
 
 
-def test_a_search_is_asked_once_for_each_memory():
+def test_a_search_is_asked_once_for_each_plan():
     network, asked = perfsim.load_network("lenet5"), []
 
     class Asked(Optimal):
@@ -105,7 +105,7 @@ def test_a_search_is_asked_once_for_each_memory():
         "ddr_bandwidth": np.linspace(1e8, 1e9, 150),
     }
     found = perfsim.sweep(network, PLAIN, points, Asked())
-    assert asked == [20_000, 30_000, 90_000]
+    assert asked == [20_000, 30_000]  # the second has room for all there is
     for at in range(0, 150, 29):
         totals = single(network, PLAIN, points, at, "optimal", None).totals
         assert found.total_s[at] == totals.total_s

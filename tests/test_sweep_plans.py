@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 
 import perfsim
 from perfsim.errors import MemoryTooSmallError
-from perfsim.placement import PLACEMENTS
+from perfsim.placement import PLACEMENTS, optimal_search
 from perfsim.placement.memory_levels import ample_bytes
+from perfsim.placement.optimal import Optimal
+from perfsim.placement.optimal_solver import solve
 from perfsim.placement.placement import UNLIMITED
 from perfsim.placement.prefetch import prefetch_bytes
 from perfsim.sweeps.compiled import compiled_which
@@ -32,13 +35,13 @@ def some_sizes(program, generator, count):
 
 
 @pytest.mark.parametrize("doubled", [False, True])
-@pytest.mark.parametrize("policy", THRESHOLD_POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", PLACEMENTS, ids=lambda policy: policy.name)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_plan_is_the_same_in_its_whole_range(name, policy, doubled):
     program = perfsim.lower(perfsim.load_network(name))
     generator = random.Random(name)
     tried = 0
-    for size in some_sizes(program, generator, 12):
+    for size in some_sizes(program, generator, 8 if policy.searches else 12):
         try:
             placed = policy.place(program, size, double_buffered=doubled)
         except MemoryTooSmallError:
@@ -61,9 +64,40 @@ def test_a_plan_is_the_same_in_its_whole_range(name, policy, doubled):
             assert {place: each.tile for place, each in again.tilings.items()} == {
                 place: each.tile for place, each in placed.tilings.items()
             }
-            early = prefetch_bytes(program, placed, np.array([other, size]))
+            early = prefetch_bytes(program, placed, sram_bytes=np.array([other, size]))
             assert np.array_equal(early[:, 0], prefetch_bytes(program, again))
-    assert tried > 4
+    assert tried > (1 if policy.searches else 4)
+
+
+def test_a_search_is_run_once_for_each_plan():
+    class Counted(Optimal):
+        searched = 0
+
+        def place(self, program, sram_bytes, *, double_buffered=False):
+            self.searched += 1
+            return super().place(program, sram_bytes, double_buffered=double_buffered)
+
+    program = perfsim.lower(perfsim.load_network("squeezenet1_1"))
+    policy = Counted()
+    plans = Plans(program, policy, double_buffered=False)
+    sizes = np.unique(np.linspace(400_000, 1_600_000, 20_000).astype(np.int64))
+    which = plans.which(sizes)
+    assert policy.searched == len(plans.plans) < 200
+    for at in range(0, len(sizes), 4000):
+        placed = plans.plans[which[at]].placement
+        again = Optimal().place(program, int(sizes[at]))
+        assert np.array_equal(placed.ddr_read_bytes, again.ddr_read_bytes)
+        assert np.array_equal(placed.ddr_write_bytes, again.ddr_write_bytes)
+        assert placed.lower_bound_bytes == again.lower_bound_bytes
+
+
+def test_a_search_that_the_clock_ends_says_no_range(monkeypatch):
+    """It may find something else the next time, so it is run for each memory."""
+    program = perfsim.lower(perfsim.load_network("squeezenet1_1"))
+    assert Optimal().place(program, 500_000).capacities is not None
+    unproven = lambda *arguments: [replace(part, is_proven=False) for part in solve(*arguments)]  # noqa: E731
+    monkeypatch.setattr(optimal_search, "solve", unproven)
+    assert Optimal().place(program, 500_000).capacities is None
 
 
 @pytest.mark.parametrize("policy", THRESHOLD_POLICIES, ids=lambda policy: policy.name)
@@ -121,7 +155,7 @@ def test_every_single_memory_has_the_plan_that_is_found_for_it(file, text, polic
         assert np.array_equal(used, own.sram_used_bytes)
         for key in ("internal", "ddr_read_bytes", "ddr_write_bytes", "kept_bytes", "pinned"):
             assert np.array_equal(getattr(plan.placement, key), getattr(own, key)), (size, key)
-        early = prefetch_bytes(program, plan.placement, np.array([size]))[:, 0]
+        early = prefetch_bytes(program, plan.placement, sram_bytes=np.array([size]))[:, 0]
         assert np.array_equal(early, prefetch_bytes(program, own))
     assert len(breakpoints.least) > 3
     assert any(each.capacities.fills.any() for each in placed.values()) == (

@@ -70,10 +70,21 @@ def test_wrong(text):
         ("1 GT/s", units.BANDWIDTH, None),
         ("3200 MT/s", units.BANDWIDTH, None),
         ("1 TFLOP", units.COMPUTE, "1 TFLOPS"),
-        ("1 mb", units.SIZE, None),
+        ("1 mb", units.SIZE, "1 MB"),
+        ("2M", units.SIZE, "2 MB"),
+        ("2mb", units.SIZE, "2 MB"),
+        ("2 k", units.SIZE, "2 KB"),
+        ("2 mib", units.SIZE, "2 MiB"),
+        ("1 G/s", units.BANDWIDTH, "1 GB/s"),
+        ("1 gb/s", units.BANDWIDTH, "1 GB/s"),
+        ("1 T", units.COMPUTE, "1 TFLOPS"),
+        ("1 tops", units.COMPUTE, "1 TOPS"),
+        ("300 mhz", units.FREQUENCY, "300 MHz"),
+        ("1 MJ", units.ENERGY, None),
+        ("1 S", units.TIME, None),
     ],
 )
-def test_a_hint_never_changes_the_size_of_a_number(text, dimension, nearest):
+def test_a_hint_is_a_unit_of_the_same_prefix(text, dimension, nearest):
     with pytest.raises(InvalidValueError) as caught:
         units.parse(text, dimension)
     assert caught.value.nearest == nearest

@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.fit is not None:
         keys = [key.strip() for key in arguments.fit.split(",") if key.strip()]
     result = calibrate(arguments.files, profile, keys)
-    for text in result.measured.warnings:
+    for text in result.warnings:
         common.warn(text, arguments)
     write_calibrated(result, arguments.output)
     common.show_sheet(calibrate_sheet(result, arguments.output), arguments)

@@ -12,6 +12,9 @@ with --sample, a range to draw from (64KiB:16MiB, :log unless :linear).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from perfsim.cli import DONE, INTERRUPTED, common, complain
 from perfsim.cli.sweep_options import (
@@ -20,9 +23,15 @@ from perfsim.cli.sweep_options import (
     add_sweep_policies,
     read_study,
     single_output,
+    whole,
 )
 from perfsim.errors import InvalidValueError
 
+if TYPE_CHECKING:
+    from perfsim.sweeps.dataset import Compute
+    from perfsim.sweeps.study import Study
+
+MOST_JOBS = 1024
 MOST_SHOWN = 1_000_000  # rows that are printed rather than written
 
 
@@ -43,6 +52,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with an interrupted sweep: what is finished beside FILE is checked and kept",
     )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="compute on many processes (local:4) or machines (tcp://scheduler:8786, Dask's); needs -o",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        help="compute on so many processes, for -o (default: as many as there are processors where there are many "
+        "networks or scales, else 1)",
+    )
     common.add_output_options(parser)
 
 
@@ -51,6 +71,13 @@ def execute(arguments: argparse.Namespace) -> int:
     output = single_output(arguments)
     if arguments.resume and output is None:
         raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--resume")
+    if arguments.cluster is not None:
+        from perfsim.sweeps.cluster import check_cluster
+
+        if output is None:
+            raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--cluster")
+        check_cluster(arguments.cluster)
+    jobs = _jobs(arguments, output)
     columns = arguments.columns.split(",") if arguments.columns else None
     study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
     progress = Progress(study.count, arguments)
@@ -70,12 +97,49 @@ def execute(arguments: argparse.Namespace) -> int:
 
     check_room(study, output)
     try:
-        count = run_study(study, output, resume=arguments.resume, progress=progress)
+        with _computing(study, arguments, jobs) as compute:
+            count = run_study(
+                study, output, compute=compute, resume=arguments.resume, progress=progress
+            )
     except KeyboardInterrupt:
         progress.end()
-        complain(f"stopped: {output} has what is done; the same command with --resume goes on")
+        complain("stopped: what is done is kept; the same command with --resume goes on")
         return INTERRUPTED
     progress.end()
     if not arguments.quiet:
         complain(f"{output}: {count:,} rows")
     return DONE
+
+
+def _jobs(arguments: argparse.Namespace, output: str | None) -> int | None:
+    """The value of --jobs."""
+    jobs = whole(arguments.jobs, "--jobs")
+    if jobs is None:
+        return None
+    if not 1 <= jobs <= MOST_JOBS:
+        raise InvalidValueError("", found=arguments.jobs, expected=f"from 1 to {MOST_JOBS}").at(
+            file="--jobs"
+        )
+    if output is None or arguments.cluster is not None:
+        found = "no output" if output is None else "--cluster beside it"
+        expected = "-o FILE" if output is None else "one of them"
+        raise InvalidValueError("", found=found, expected=expected).at(file="--jobs")
+    return jobs
+
+
+@contextmanager
+def _computing(study: Study, arguments: argparse.Namespace, jobs: int | None) -> Iterator[Compute]:
+    """What computes the partitions: this process, others here, or a cluster while it is open."""
+    if arguments.cluster is None:
+        from perfsim.sweeps.dataset import in_order
+        from perfsim.sweeps.pool import default_jobs, pool_of
+
+        jobs = jobs or default_jobs(study)
+        yield pool_of(jobs) if jobs > 1 else in_order
+        return
+    from perfsim.sweeps.cluster import open_cluster
+
+    with open_cluster(arguments.cluster) as cluster:
+        if not cluster.threads and not arguments.quiet:
+            complain(f"{arguments.cluster} has no workers yet: waiting for them")
+        yield cluster.compute

@@ -14,10 +14,10 @@ from perfsim.errors import (
     GraphError,
     InputError,
     InvalidValueError,
-    MissingExtraError,
     ParseError,
     UnknownNameError,
     describe,
+    missing_extra,
     nearest_name,
     shortened,
 )
@@ -51,10 +51,8 @@ def read_onnx(path: Path, settings: Mapping[str, Any], *, allow_unpriced: bool) 
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise MissingExtraError(
-            "reading an ONNX model needs the library onnx",
-            expected="pip install 'perfsim[onnx]', or in a clone '.[onnx]'",
-        ).at(file=file) from None
+        needs = "reading an ONNX model needs the library onnx"
+        raise missing_extra(needs, "onnx").at(file=file) from None
     from perfsim.frontends.onnx_network import Assembly
     from perfsim.frontends.onnx_weights import Weights, quantizes
 

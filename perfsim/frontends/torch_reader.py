@@ -13,9 +13,9 @@ from perfsim.document import Document
 from perfsim.errors import (
     GraphError,
     InvalidValueError,
-    MissingExtraError,
     ShapeError,
     UnknownNameError,
+    missing_extra,
     nearest_name,
 )
 from perfsim.frontends import tensor_operators as tensor
@@ -61,9 +61,7 @@ def from_torch(
     try:
         import torch
     except ImportError:
-        raise MissingExtraError(
-            "reading PyTorch modules needs torch: pip install 'perfsim[torch]'"
-        ) from None
+        raise missing_extra("reading PyTorch modules needs the library torch", "torch") from None
     bits_given = dict(precision) if isinstance(precision, Mapping) else precision
     settings = {"name": name, "precision": bits_given}
     given = {key: value for key, value in settings.items() if value is not None}

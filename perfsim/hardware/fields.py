@@ -55,6 +55,8 @@ class Field:
         """
         if self.dimension is not None:
             return _READERS[self.dimension.name](value)
+        if self.most == 1 and isinstance(value, str):  # a share
+            return units.parse_share(value)
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             kind = "a whole number" if self.whole else "a number"
             raise InvalidValueError("", found=describe(value), expected=kind)

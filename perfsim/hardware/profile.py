@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from perfsim import catalog
 from perfsim.document import Document, read_document
 from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
-from perfsim.hardware.fields import flattened, peak_rates
+from perfsim.hardware.fields import field_of, flattened, peak_rates
 from perfsim.hardware.machine import DEFAULT_PLACEMENT, DEFAULT_TIMING, Machine
 from perfsim.hardware.parts import Extras
 from perfsim.hardware.profile_array import ArrayProfile
@@ -32,11 +32,16 @@ from perfsim.hardware.profile_types import (
     LayerClass,
     Ratio,
     Seconds,
+    Share,
     Size,
     WholeByWidth,
 )
 from perfsim.settings import apply_settings
 from perfsim.validation import STRICT, Misfit, Name, Text, validate
+
+_NO_RATE = (
+    "peak of the matrix unit, such as '1 TFLOPS'; or 'clock' and 'macs_per_cycle' that give it"
+)
 
 
 def _check_output_stage(value: Any) -> Any:
@@ -81,10 +86,10 @@ class HardwareProfile(BaseModel):
         description="multiply-accumulates per cycle, or by width in bits, the native one first",
     )
     array: ArrayProfile | None = Field(None, description="the geometry of the matrix unit")
-    efficiency: Annotated[dict[str, Ratio], BeforeValidator(check_efficiency)] = Field(
+    efficiency: Annotated[dict[str, Share], BeforeValidator(check_efficiency)] = Field(
         {}, description="share of the matrix unit's peak that is reached, by class of layers"
     )
-    ddr_efficiency: Annotated[Ratio, Field(le=1)] | None = Field(
+    ddr_efficiency: Annotated[Share, Field(le=1)] | None = Field(
         None, description="share of ddr_bandwidth that is reached"
     )
     ddr_latency: Seconds | None = Field(None, description="before the first byte of a transfer")
@@ -114,15 +119,17 @@ class HardwareProfile(BaseModel):
     description: Text = Field("", description="one line about the machine")
     source: Text = Field("", description="where the numbers come from")
 
+    @classmethod
+    def also_missing(cls, value: object) -> dict[str, str]:
+        """The matrix unit's rate, with its meaning, where the mapping `value` says nothing of it."""
+        if not isinstance(value, dict) or {"matrix", "clock", "macs_per_cycle"} & value.keys():
+            return {}
+        return {"matrix": _NO_RATE}
+
     @model_validator(mode="after")
     def _fits_together(self) -> HardwareProfile:
         if not self.rates():
-            raise Misfit(
-                UnknownNameError(
-                    "the key 'matrix' is missing (peak of the matrix unit, such as '1 TFLOPS'), and so are 'clock' and "
-                    "'macs_per_cycle' that would give it"
-                )
-            )
+            raise Misfit(UnknownNameError(f"the key 'matrix' is missing ({_NO_RATE})"))
         if self.stream and self.stream.operand_bandwidth and not self.output_stage:
             raise Misfit(
                 InvalidValueError(
@@ -165,8 +172,8 @@ class HardwareProfile(BaseModel):
                 raise Misfit(
                     InvalidValueError(
                         "matrix and clock x macs_per_cycle x 2 contradict each other",
-                        found=f"{rate:.4g} FLOPS{bits}, "
-                        + (f"{own:.4g} from the clock" if own else "nothing from the clock"),
+                        found=f"{_rate(rate)}{bits}, "
+                        + (f"{_rate(own)} from the clock" if own else "nothing from the clock"),
                         expected="one of them, or the same",
                     ),
                     *(("matrix",), ("clock",), ("macs_per_cycle",), ("array",)),
@@ -192,10 +199,12 @@ class HardwareProfile(BaseModel):
             per_cycle = per_cycle if any(per_cycle.values()) else {0: lanes}
         counted = any(per_cycle.values())
         if self.clock is not None and not counted:
+            what = "a clock alone says nothing"
             expected = "macs_per_cycle or array beside it"
-            raise Misfit(
-                InvalidValueError("a clock alone says nothing", expected=expected), ("clock",)
-            )
+            if self.matrix is not None:
+                what += " of the matrix unit's rate"
+                expected += ", or no clock (matrix alone needs none)"
+            raise Misfit(InvalidValueError(what, expected=expected), ("clock",))
         if self.clock is None and macs is not None:
             error = InvalidValueError(
                 "macs_per_cycle alone says nothing", expected="clock beside it"
@@ -227,6 +236,11 @@ class HardwareProfile(BaseModel):
             energy=self.energy.part() if self.energy else None,
             calibration=self.calibration.part() if self.calibration else None,
         )
+
+
+def _rate(flops: float) -> str:
+    """A rate as a file has it: ``1 TFLOPS``."""
+    return str(field_of("matrix").written(flops, 4))
 
 
 def load_hardware(file: str | PathLike[str], /, **settings: Any) -> Machine:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from perfsim.errors import InvalidValueError, describe, unknown_name
-from perfsim.hardware.fields import LEAST_RATIO, MOST_RATIO
+from perfsim.errors import InvalidValueError, UnknownNameError, describe, unknown_name
+from perfsim.hardware.fields import LEAST_RATIO, MOST_RATIO, field_of
 from perfsim.hardware.parts import (
     LAYER_CLASSES,
     Calibration,
@@ -22,10 +22,14 @@ from perfsim.hardware.profile_types import (
     Ratio,
     RatioByClass,
     Watts,
-    as_number,
+    as_share,
 )
 from perfsim.validation import STRICT, Misfit, Text
 
+LogError = Annotated[
+    float,
+    Field(ge=-Calibration.LARGEST_LOG_ERROR, le=Calibration.LARGEST_LOG_ERROR, allow_inf_nan=False),
+]
 Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
@@ -133,7 +137,7 @@ class CalibrationProfile(BaseModel):
 
     source: Text = Field(description="where the measurements are from")
     fitted: list[Text] = Field(description="the keys that were fitted")
-    log_errors: list[float] = Field(
+    log_errors: list[LogError] = Field(
         description="ln(measured / predicted) of each row, predicted without it"
     )
     networks: list[Text] = Field([], description="the networks that were measured")
@@ -141,6 +145,23 @@ class CalibrationProfile(BaseModel):
     macs: Range | None = Field(None, description="least and most of a row")
     layers: Range | None = Field(None, description="least and most of a row")
     of_layers: bool = Field(False, description="whether the rows are of single layers")
+    bits: list[Annotated[int, Field(ge=1, le=1024)]] = Field(
+        [], description="the widths of the inputs and weights that were multiplied"
+    )
+    batches: list[Annotated[int, Field(ge=1)]] = Field([], description="images of an inference")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> CalibrationProfile:
+        for name, values in (("macs", self.macs), ("layers", self.layers)):
+            if values is not None and values[0] > values[1]:
+                found, expected = f"{values[0]}, {values[1]}", "the least first, then the most"
+                raise Misfit(InvalidValueError("", found=found, expected=expected), (name,))
+        for position, key in enumerate(self.fitted):
+            try:
+                field_of(key)
+            except UnknownNameError as error:
+                raise Misfit(error, ("fitted", position)) from None
+        return self
 
     def part(self) -> Calibration:
         """The calibration."""
@@ -153,6 +174,8 @@ class CalibrationProfile(BaseModel):
             (self.macs[0], self.macs[1]) if self.macs else None,
             (self.layers[0], self.layers[1]) if self.layers else None,
             self.of_layers,
+            tuple(self.bits),
+            tuple(self.batches),
         )
 
 
@@ -171,7 +194,7 @@ def check_efficiency(value: Any) -> Any:
     if not isinstance(above_one, bool):
         error = InvalidValueError("", found=describe(above_one), expected="true or false")
         raise Misfit(error, ("above_one",))
-    numbers = {name: as_number(number) for name, number in value.items() if name != "above_one"}
+    numbers = {name: as_share(number) for name, number in value.items() if name != "above_one"}
     for name, number in numbers.items():
         if name not in LAYER_CLASSES:
             known = [*LAYER_CLASSES, "above_one"]

@@ -23,6 +23,13 @@ def as_number(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def as_share(value: object) -> object:
+    """A share: a number, or a percentage such as '90%' as one."""
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return units.parse_share(value)
+    return as_number(value)
+
+
 Size = Annotated[int, BeforeValidator(units.parse_bytes), quantity(units.SIZE)]
 Bandwidth = Annotated[
     float,
@@ -51,6 +58,19 @@ Watts = Annotated[
     quantity(units.POWER),
 ]
 Ratio = Annotated[float, BeforeValidator(as_number), Field(ge=LEAST_RATIO, le=MOST_RATIO)]
+Share = Annotated[
+    float,
+    BeforeValidator(as_share),
+    Field(ge=LEAST_RATIO, le=MOST_RATIO),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": LEAST_RATIO, "maximum": MOST_RATIO},
+                {"type": "string", "pattern": "%\\s*$", "examples": ["90%"]},
+            ]
+        }
+    ),
+]
 Whole = Annotated[int, Field(ge=1, le=2**31)]
 
 

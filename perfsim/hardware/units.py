@@ -113,9 +113,25 @@ def _wrong_unit(
             return InvalidValueError(
                 "", found=f"{describe(text)}, which is {other.name}", expected=expected
             )
-    near = nearest_name(unit, _alike(unit, dimension))
+    near = _meant(unit, dimension) or nearest_name(unit, _alike(unit, dimension))
     nearest = f"{number} {near}" if near else None
     return InvalidValueError("", found=describe(text), expected=expected, nearest=nearest)
+
+
+def _meant(unit: str, dimension: Dimension) -> str | None:
+    """The unit that a prefix alone ("M", "G/s") or other capitals ("mb", "tflops") stand for; else None.
+
+    No small prefix is among these dimensions' units, so that an "m" can only be an "M". Where both bits and bytes fit,
+    the bytes of the example are meant.
+    """
+    if dimension not in (SIZE, BANDWIDTH, COMPUTE, FREQUENCY):
+        return None
+    usual = dimension.example.split()[1][1:]  # without its prefix
+    prefix = unit.removesuffix("/s").upper()
+    if f"{prefix}{usual}" in dimension.units:
+        return f"{prefix}{usual}"
+    others = [each for each in dimension.units if each.casefold() == unit.casefold()]
+    return next((each for each in others if each.endswith(usual)), next(iter(others), None))
 
 
 def _alike(unit: str, dimension: Dimension) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfsim.errors import InputError, InvalidValueError, MissingExtraError
+from perfsim.errors import InputError, InvalidValueError, missing_extra
 
 _SUFFIX = "_kernel_time"
 _OPTIMIZED = "optimized.onnx"
@@ -54,10 +54,8 @@ def versioned_name(file: str) -> str:
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError:
-        raise MissingExtraError(
-            "measuring on this computer needs the libraries onnx and onnxruntime",
-            expected="pip install 'perfsim[host]', or in a clone '.[host]'",
-        ).at(file=file) from None
+        needs = "measuring on this computer needs the libraries onnx and onnxruntime"
+        raise missing_extra(needs, "host").at(file=file) from None
     return f"ONNX Runtime {onnxruntime.__version__}"
 
 

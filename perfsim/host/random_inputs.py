@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from perfsim.errors import FileError, InvalidValueError
-from perfsim.frontends.onnx_file import read_model
-from perfsim.frontends.onnx_types import FLOAT, bits_of, is_external, is_fraction
 from perfsim.network.graph import Network
 from perfsim.network.layout import Embedding
 from perfsim.network.work import elements
@@ -21,6 +19,10 @@ _WHOLE = {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits 
 
 def check_weights(path: Path) -> None:
     """Raise FileError if weights of the ONNX model at `path` are in a file that is not there."""
+    # both need a library that may be absent, which `onnx_runtime.versioned_name` finds first
+    from perfsim.frontends.onnx_file import read_model
+    from perfsim.frontends.onnx_types import is_external
+
     for tensor in read_model(path).graph.initializer:
         if is_external(tensor):
             location = {each.key: each.value for each in tensor.external_data}.get("location", "")
@@ -33,6 +35,9 @@ def check_weights(path: Path) -> None:
 
 def precision_of(path: Path) -> str:
     """The type of most of the fractions among the constants of the ONNX model at `path`, such as ``fp32``."""
+    from perfsim.frontends.onnx_file import read_model
+    from perfsim.frontends.onnx_types import FLOAT, bits_of, is_fraction
+
     counts = {bits_of(FLOAT): 0}
     for tensor in read_model(path).graph.initializer:
         if is_fraction(tensor.data_type):

@@ -12,8 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     create_model,
+    model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from perfsim.errors import InvalidValueError, describe
 from perfsim.network.field_types import (
@@ -32,19 +36,35 @@ from perfsim.validation import STRICT, Name, Text
 _BLOCK_NAME = re.compile(r"^[A-Z][A-Za-z0-9]*")
 
 
-class Precision(BaseModel):
-    """Bits per element."""
+class _Widths(BaseModel):
+    """Bits per element, also as one number for both."""
 
     model_config = STRICT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"feature_map": value, "weight": value}
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        number = {"type": "integer", "minimum": 1, "maximum": 64}
+        return {"anyOf": [number, handler.resolve_ref_schema(handler(core_schema))]}
+
+
+class Precision(_Widths):
+    """Bits per element: of both, or one number for them."""
 
     feature_map: int = Field(default=8, ge=1, le=64)
     weight: int = Field(default=8, ge=1, le=64)
 
 
-class LayerPrecision(BaseModel):
+class LayerPrecision(_Widths):
     """Bits per element of one layer; the network's where it says nothing."""
-
-    model_config = STRICT
 
     feature_map: int | None = Field(
         default=None, ge=1, le=64, description="of what the layer writes"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perfsim.errors import MissingExtraError
+from perfsim.errors import missing_extra
 from perfsim.placement.address_buffers import FREE, Buffers, height
 from perfsim.placement.address_sections import spans, unit_bytes
 from perfsim.placement.placement import Counts
@@ -31,9 +31,7 @@ class CpSatSearch:
         try:
             from ortools.sat.python import cp_model
         except ImportError:
-            raise MissingExtraError(
-                "the search 'cp-sat' needs OR-tools", expected="pip install 'perfsim[solver]'"
-            ) from None
+            raise missing_extra("the search 'cp-sat' needs OR-tools", "solver") from None
         self._library: Any = cp_model
 
     def is_affordable(self, seconds: float) -> bool:  # noqa: ARG002

@@ -75,6 +75,7 @@ class Model:
         self.rows = Rows()
         touches, sizes = lives.touches, lives.buffers.bytes
         fits = lives.is_map & (sizes[lives.buffer] <= sram_bytes)
+        needs.margin.compared(sram_bytes - sizes)
         self._keep = {
             gap: self._variable(0, gap) for gap in np.flatnonzero(fits & (lives.next >= 0)).tolist()
         }
@@ -123,7 +124,9 @@ class Model:
         weights = self._needs.mask(position, here, np.ones((1, len(here)), dtype=bool))
         tiles = self._needs.floor_bytes(position, int(weights[0]))
         buffers = sorted({int(lives.buffer[touch]) for touch in (*here, *joined, *through)})
-        if int(sizes[buffers].sum()) + tiles <= self._sram_bytes:
+        all_bytes = int(sizes[buffers].sum()) + tiles
+        self._needs.margin.compared(np.array([self._sram_bytes - all_bytes]))
+        if all_bytes <= self._sram_bytes:
             touched, present = ({each: [ONE] for each in group} for group in (here, buffers))
         else:
             others = sorted({int(lives.buffer[touch]) for touch in (*joined, *through)})
@@ -178,6 +181,7 @@ class Model:
     ) -> tuple[Permits, Permits]:
         """A row of sizes instead of sets, for a layer with very many candidates."""
         lives, needs, scale = self._lives, self._needs, float(max(self._sram_bytes, 1))
+        needs.margin.exactly()  # it is a coefficient of the row
         present = {buffer: self._variable(0) for buffer in buffers}
         terms = [
             (variable, -int(lives.buffers.bytes[buffer]) / scale)

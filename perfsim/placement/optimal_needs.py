@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsim.placement.operands import flags, operands_of
-from perfsim.placement.placement import Counts, Flags, touches_of
+from perfsim.placement.placement import UNLIMITED, Counts, Flags, touches_of
 from perfsim.placement.plan import streams_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,38 @@ if TYPE_CHECKING:
 INFEASIBLE = np.iinfo(np.int64).max  # in the place of bytes: the layer's smallest tiles do not fit
 
 
+class Margin:
+    """How much less and how much more memory changes the outcome of no comparison with it, of those made so far.
+
+    Attributes:
+        less_bytes: with so many bytes less it still is the same. more_bytes: with so many more it is not.
+    """
+
+    def __init__(self) -> None:
+        self.less_bytes, self.more_bytes = UNLIMITED, UNLIMITED
+
+    def compared(self, spare_bytes: Counts) -> None:
+        """Notes comparisons: the memory less the thresholds it was held against, reached where that is not below 0."""
+        reached = spare_bytes >= 0
+        self.less_bytes = int(spare_bytes.min(initial=self.less_bytes, where=reached))
+        self.more_bytes = int((-spare_bytes).min(initial=self.more_bytes, where=~reached))
+
+    def exactly(self) -> None:
+        """Notes that the memory itself went in."""
+        self.less_bytes, self.more_bytes = 0, 1
+
+    def capacities(self, sram_bytes: int) -> tuple[int, int]:
+        """The memories with the same outcomes as `sram_bytes`: (the least, the first above)."""
+        least = max(sram_bytes - self.less_bytes, 1)
+        return least, min(self.more_bytes, UNLIMITED - sram_bytes) + sram_bytes
+
+
 class Needs:
-    """The layers of one program, with one or two buffers per tile."""
+    """The layers of one program, with one or two buffers per tile.
+
+    Attributes:
+        margin: of all comparisons of `excess`, and those that others note.
+    """
 
     def __init__(self, program: Program, *, double_buffered: bool) -> None:
         touches = touches_of(program)
@@ -32,6 +62,7 @@ class Needs:
             touches.layer[touches.is_weight], minlength=touches.layers
         )
         self._steps: dict[tuple[int, int], tuple[Counts, Counts]] = {}
+        self.margin = Margin()
 
     def has_loops(self, position: int) -> bool:
         """Whether the layer runs in tiles of loops; the others stream."""
@@ -93,7 +124,9 @@ class Needs:
         """
         if position not in self._operands:
             passing = (~resident).sum(axis=1) + self._weight_touches[position]
+            self.margin.compared(free_bytes - passing)
             return np.where(free_bytes >= passing, 0, INFEASIBLE)
+        self.margin.compared(free_bytes)
         masks = self.mask(position, touches, resident)
         excess = np.full(len(resident), INFEASIBLE)
         for mask in np.unique(masks).tolist():
@@ -103,4 +136,7 @@ class Needs:
             memory, beyond = self.steps(position, mask, int(free_bytes[here].min()))
             step = np.searchsorted(memory, free_bytes[here], side="right") - 1
             excess[here] = np.where(step >= 0, beyond[step], INFEASIBLE)
+            for each in (step, step + 1):
+                known = (each >= 0) & (each < len(memory))
+                self.margin.compared(free_bytes[here[known]] - memory[each[known]])
         return excess

@@ -170,8 +170,8 @@ def _bytes_in_use(lives: Lives, kept: set[int], here: list[int], options: Flags)
     return total
 
 
-def choice_of(lives: Lives, plan: Plan) -> Choice:
-    """What the policy hands in for a plan."""
+def choice_of(lives: Lives, plan: Plan, capacities: tuple[int, int] | None) -> Choice:
+    """What the policy hands in for a plan; capacities: for which memories it is the same one."""
     touches = lives.touches
     arrived = (lives.previous >= 0) & plan.kept[lives.previous]
     resident = plan.resident
@@ -181,6 +181,7 @@ def choice_of(lives: Lives, plan: Plan) -> Choice:
         leaves=resident & touches.is_write & ~lives.joined & plan.needed[touches.tensor],
         spans=_spans(lives, plan),
         pinned=np.zeros(len(lives.program.tensors), dtype=bool),
+        capacities=capacities,
     )
 
 

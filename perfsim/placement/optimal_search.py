@@ -32,6 +32,7 @@ def search(
     model = Model(lives, needs, sram_bytes)
     parts = solve(model, time_limit_s)
     too_small: MemoryTooSmallError | None = None
+    start: Placement | None = None
     kept = np.zeros(len(lives.is_map), dtype=bool)
     try:
         start = Liveness().place(program, sram_bytes, double_buffered=double_buffered)
@@ -41,7 +42,7 @@ def search(
     plan = _best(lives, needs, sram_bytes, kept, parts)
     if plan is None:
         raise too_small or RuntimeError("internal error: the plan of 'liveness' does not fit")
-    choice = choice_of(lives, plan)
+    choice = choice_of(lives, plan, _capacities(needs, sram_bytes, start, parts))
     placement = placement_of(program, choice, sram_bytes, policy, double_buffered=double_buffered)
     moved = _moved(placement)
     if moved != plan.traffic_bytes:
@@ -52,6 +53,19 @@ def search(
     if bound > moved * (1 + _TOLERANCE):
         raise RuntimeError(f"internal error: the bound of {bound:,} bytes is above {moved:,}")
     return replace(placement, lower_bound_bytes=min(bound, moved))
+
+
+def _capacities(
+    needs: Needs, sram_bytes: int, start: Placement | None, parts: list[Part]
+) -> tuple[int, int] | None:
+    """The memories for which all that led to a plan is the same, and so the plan; None where that is not known.
+
+    start: the placement of `liveness`, whose plan is one of those that are compared.
+    """
+    if start is None or start.capacities is None or not all(part.is_proven for part in parts):
+        return None  # the clock ended a search, or a smaller memory may suffice where this one does not
+    least, below = needs.margin.capacities(sram_bytes)
+    return max(least, start.capacities.least_bytes), min(below, start.capacities.below_bytes)
 
 
 def _moved(placement: Placement) -> int:

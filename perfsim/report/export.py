@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 
-from perfsim.errors import InvalidValueError, MissingExtraError
+from perfsim.errors import InvalidValueError, missing_extra
 from perfsim.network.graph import Network
 from perfsim.report.files import check_outputs, write_whole
 
@@ -30,10 +30,8 @@ def export_onnx(
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise MissingExtraError(
-            "writing an ONNX model needs the library onnx",
-            expected="pip install 'perfsim[onnx]'",
-        ).at(file=output) from None
+        needs = "writing an ONNX model needs the library onnx"
+        raise missing_extra(needs, "onnx").at(file=output) from None
     from perfsim.frontends.onnx_writer import onnx_model
 
     model = onnx_model(network, opset)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim import __version__
 from perfsim.errors import InputError
-from perfsim.hardware.machine import NUMBERS
 from perfsim.placement.memory_levels import spilled
 from perfsim.placement.memory_map import MemoryMap, memory_map
 from perfsim.placement.remembered import Remembered
@@ -26,7 +25,7 @@ from perfsim.report.page_words import (
 )
 from perfsim.report.run import policies
 from perfsim.result import counts_table, parts_of
-from perfsim.sensitivity import Gain, gains
+from perfsim.sensitivity import Gain, gains, numbers_of
 from perfsim.simulation import speedup
 from perfsim.timing.kernel import BOUNDS
 
@@ -122,7 +121,7 @@ def _points(result: Result) -> list[list[float | None]]:
 
 def gains_of(result: Result) -> tuple[Gain, ...]:
     """What each number of the machine would gain; all but the memory's where a placement takes a search of seconds."""
-    numbers = list(NUMBERS)
+    numbers = list(numbers_of(result.machine))
     if result.placement_policy.searches:
         numbers.remove("sram_bytes")
     policy = _policy(result)

@@ -189,15 +189,17 @@ def _help(result: Result, gained: Sequence[Gain]) -> list[str]:
     sentences = []
     if useful:
         best, *others = useful
-        rest = "".join(f"; of {number_label(gain.number)}: {_saved(gain)}" for gain in others)
+        rest = "".join(
+            f"; {_changed(gain)} of {number_label(gain.number)}: {_saved(gain)}" for gain in others
+        )
         sentences.append(
-            f"What would help most is {number_label(best.number)}: 10 % more of it saves {_saved(best)}{rest}."
+            f"What would help most is {number_label(best.number)}: {_changed(best)} of it saves {_saved(best)}{rest}."
         )
     if useless:
-        names = ", ".join(number_label(gain.number) for gain in useless)
-        sentences.append(f"10 % more would save less than 0.05 % of the time: {names}.")
+        names = ", ".join(f"{_changed(gain)} of {number_label(gain.number)}" for gain in useless)
+        sentences.append(f"Less than 0.05 % of the time would be saved by {names}.")
     sentences += [
-        f"10 % more of {number_label(gain.number)} would cost {duration(-gain.saved_s)} "
+        f"{_changed(gain)} of {number_label(gain.number)} would cost {duration(-gain.saved_s)} "
         f"({-gain.saved_share:.1%}): the placement {result.placement_policy.name} does not always gain by it."
         for gain in costly
     ]
@@ -206,6 +208,11 @@ def _help(result: Result, gained: Sequence[Gain]) -> list[str]:
             "What more internal memory would save was not asked: it takes another search for a plan."
         )
     return sentences
+
+
+def _changed(gain: Gain) -> str:
+    """How a number was made 1.1 times as good."""
+    return "10 % more" if gain.better_value > gain.value else "9 % less"  # 1 - 1 / 1.1
 
 
 def _saved(gain: Gain) -> str:

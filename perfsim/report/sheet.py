@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsim import __version__
-from perfsim.errors import MissingExtraError
+from perfsim.errors import missing_extra
 
 if TYPE_CHECKING:
     from perfsim.result import Columns
@@ -64,9 +64,7 @@ def parquet_bytes(sheet: Sheet) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise MissingExtraError(
-            "writing .parquet needs pyarrow: pip install 'perfsim[parquet]'"
-        ) from None
+        raise missing_extra("writing .parquet needs the library pyarrow", "parquet") from None
     buffer = io.BytesIO()
     pq.write_table(pa.table(sheet.columns), buffer, compression="zstd")
     return buffer.getvalue()

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from perfsim.sweeps.study import Study
 
 _STATE = "sweep.json"
+
+# Gives the rows of partitions with their numbers, in any order.
+Compute: TypeAlias = "Callable[[Study, Iterable[int]], Iterator[tuple[int, Columns]]]"
 
 
 class Store:
@@ -76,6 +79,10 @@ class Store:
     def __contains__(self, number: int) -> bool:
         return number in self._found
 
+    def numbers(self) -> list[int]:
+        """The finished partitions, in order."""
+        return sorted(self._found)
+
     def load(self, number: int) -> Columns:
         """The rows of a finished partition."""
         with self._found[number].open("rb") as file:
@@ -121,28 +128,36 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def in_order(study: Study, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
+    """Computes partitions here, one after the other; raises what `Study.partition` does."""
+    for number in numbers:
+        yield number, study.partition(number)
+
+
 def run_study(
     study: Study,
     output: str,
     *,
+    compute: Compute = in_order,
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _rows: None,
 ) -> int:
     """Write the rows of all partitions to `output`, its format by its suffix; returns how many rows there are.
 
-    resume: whether to go on with an unfinished sweep. progress: told after each partition how many points are done and
-    how many rows there are.
+    compute: gives the partitions that are not there yet; what is written does not depend on their order.
+    resume: whether to go on with an unfinished sweep. progress: told at the start and after each partition how many
+    points are done and how many rows are written.
 
     While one partition is computed the one before is written. An interrupt (KeyboardInterrupt) leaves a complete file
-    of the partitions that were finished, and those themselves for `resume`.
+    of the partitions that were finished, up to the first that was not, and all that were for `resume`.
 
-    Raises OutputError where something cannot be written, and what `Study.partition` does.
+    Raises OutputError where something cannot be written, and what `compute` does.
     """
     path = Path(output)
     try:
         store = Store(path, study.fingerprint(), resume=resume)
         try:
-            rows = _write_all(study, path, store, progress)
+            rows = _write_all(study, path, store, compute, progress)
         except OSError:
             store.clear()
             raise
@@ -152,13 +167,33 @@ def run_study(
     return rows
 
 
-def _write_all(study: Study, path: Path, store: Store, progress: Callable[[int, int], None]) -> int:
+def _write_all(
+    study: Study,
+    path: Path,
+    store: Store,
+    compute: Compute,
+    progress: Callable[[int, int], None],
+) -> int:
+    size = study.partition_size
+
+    def points(number: int) -> int:
+        return min(size, study.count - number * size)
+
+    kept = store.numbers()
+    done = sum(points(number) for number in kept)
     with _Output(study, path, store) as writing:
         try:
-            for number in range(study.partitions):
-                writing.add(number, None if number in store else study.partition(number))
-                progress(min((number + 1) * study.partition_size, study.count), writing.rows)
+            progress(done, 0)
+            for number in kept:
+                writing.add(number, None)
+                progress(done, writing.rows)
+            missing = [number for number in range(study.partitions) if number not in store]
+            for number, columns in compute(study, missing):
+                writing.add(number, columns)
+                done += points(number)
+                progress(done, writing.rows)
         except KeyboardInterrupt:
+            writing.stop()
             writing.finish()
             raise
         writing.finish()
@@ -166,7 +201,7 @@ def _write_all(study: Study, path: Path, store: Store, progress: Callable[[int, 
 
 
 class _Output:
-    """Writes partitions one after the other, beside the thread that computes the next."""
+    """Writes partitions in order, beside the thread that computes or receives others."""
 
     def __init__(self, study: Study, output: Path, store: Store) -> None:
         self._store, self._output, self._path = store, output, store.folder / "output"
@@ -175,6 +210,8 @@ class _Output:
         self._writer: Writer | None = None
         self._pool = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
+        self._next = 0  # the partition that the file goes on with
+        self._stopping = False
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -184,24 +221,33 @@ class _Output:
         self._pool.shutdown()
 
     def add(self, number: int, columns: Columns | None) -> None:
-        """Write a partition, from the store where no columns are given."""
+        """Keep a partition, which the store has where no columns are given, and write what is next."""
         self._wait()
         self._last = self._pool.submit(self._write, number, columns)
 
     def _write(self, number: int, columns: Columns | None) -> None:
-        if columns is None:
-            columns = self._store.load(number)
-        else:
+        if columns is not None:
             self._store.save(number, columns)
+        if number == self._next:
+            self._append(self._store.load(number) if columns is None else columns)
+        while columns is not None and self._next in self._store and not self._stopping:
+            self._append(self._store.load(self._next))  # it came before its turn
+
+    def _append(self, columns: Columns) -> None:
         if self._writer is None:
             self._writer = self._open(self._path, columns, self._categories)
         self._writer.add(columns)
         self.rows += len(next(iter(columns.values())))
+        self._next += 1
 
     def _wait(self) -> None:
         if self._last is not None:
             self._last.result()  # an interrupt may come while it waits: then it is waited for again
             self._last = None
+
+    def stop(self) -> None:
+        """Write nothing more than what is being written."""
+        self._stopping = True
 
     def finish(self) -> None:
         """Complete the file and move it to its place."""

@@ -77,6 +77,9 @@ class Expression:
     of: Node
     is_condition: bool
 
+    def __reduce__(self) -> tuple[Callable[..., Expression], tuple[object, ...]]:
+        return _parsed, (self.text, sorted(self.names), self.is_condition)
+
 
 def parse_expression(text: str, known: Iterable[str], *, condition: bool) -> Expression:
     """The expression that `text` is.
@@ -96,6 +99,10 @@ def parse_expression(text: str, known: Iterable[str], *, condition: bool) -> Exp
         )
         raise InvalidValueError("", found=describe(text), expected=wanted)
     return Expression(text, frozenset(parser.names), node, is_condition)
+
+
+def _parsed(text: str, names: list[str], condition: bool) -> Expression:
+    return parse_expression(text, names, condition=condition)
 
 
 class _Parser:

@@ -160,6 +160,9 @@ class Sample:
         self._lock = Lock()
         self._sobol: tuple[int, Any] | None = None  # the number of the next point, and the engine
 
+    def __reduce__(self) -> tuple[type[Sample], tuple[object, ...]]:
+        return Sample, (self.axes, self.count, self.seed, self.sampler)
+
     def points(self, start: int, stop: int) -> dict[str, Array]:
         """The points with these numbers, by key: arrays of shape (stop - start,)."""
         if self.sampler == "sobol":
@@ -172,12 +175,11 @@ class Sample:
     def _even(self, start: int, stop: int) -> Array:
         from scipy.stats import qmc
 
-        if self._sobol is None or self._sobol[0] != start:
-            engine = qmc.Sobol(len(self.axes), scramble=True, seed=self.seed)
-            if start:
-                engine.fast_forward(start)
-            self._sobol = (start, engine)
-        _, engine = self._sobol
+        if self._sobol is None or self._sobol[0] > start:
+            self._sobol = (0, qmc.Sobol(len(self.axes), scramble=True, seed=self.seed))
+        at, engine = self._sobol
+        if at < start:
+            engine.fast_forward(start - at)
         self._sobol = (stop, engine)
         # One first: of others than powers of two the engine would warn that they are no balanced set.
         return np.concatenate([engine.random(1), engine.random(stop - start - 1)])

@@ -91,12 +91,17 @@ def _groups(machine: Machine) -> list[list[str]]:
     """The keys that are made better together."""
     rate = [key for key in machine.stated if key.partition(".")[0] in ("matrix", "clock")]
     groups = [[MEMORY], ["ddr_bandwidth"], rate or ["matrix"], ["vector"]]
-    known = {key for group in groups for key in group}
-    limited = ("ddr_efficiency", "efficiency")  # shares, which end at 1
-    return groups + [
-        [key]
+    return groups + [[key] for key in further_keys(machine)]
+
+
+def further_keys(machine: Machine) -> list[str]:
+    """The keys of all rates and fixed costs that a machine states beside its four numbers."""
+    # Shares end at 1, and a clock is a part of the matrix unit's rate.
+    others = ("ddr_bandwidth", "matrix", "clock", "vector", "ddr_efficiency", "efficiency")
+    return [
+        key
         for key in machine.stated
-        if key not in known and key.partition(".")[0] not in limited and key in (*RATES, *COSTS)
+        if key in (*RATES, *COSTS) and key.partition(".")[0] not in others
     ]
 
 
@@ -112,7 +117,7 @@ def _improvement(
 
     def machines(factors: Array) -> Machine:
         return machines_with(
-            machine, {key: _better(key, value, factors) for key, value in values.items()}
+            machine, {key: better_values(key, value, factors) for key, value in values.items()}
         )
 
     two = np.array([1.0, factor])
@@ -125,7 +130,7 @@ def _improvement(
 
     first = keys[0]
     found = _next(bounds)
-    better = _better(first, values[first], two)
+    better = better_values(first, values[first], two)
     return Improvement(
         key="matrix" if first in ("clock", "matrix") or first.startswith("matrix.") else first,
         value=better[0].item(),
@@ -135,7 +140,7 @@ def _improvement(
         saved_s=tuple((layer_s[0] - layer_s[1]).tolist()),
         next_value=None
         if found is None
-        else _better(first, values[first], np.array([found[0]]))[0].item(),
+        else better_values(first, values[first], np.array([found[0]]))[0].item(),
         next_bound=BOUNDS[int(bounds(two[:1])[0]) if found is None else found[1]],
     )
 
@@ -151,7 +156,7 @@ def _number(machine: Machine, key: str) -> float:
     return float(number)
 
 
-def _better(key: str, value: float, factors: Array) -> Array:
+def better_values(key: str, value: float, factors: Array) -> Array:
     """The numbers that are so many times as good; whole ones are rounded down."""
     if key in COSTS:
         return np.asarray(value / factors)

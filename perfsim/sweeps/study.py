@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, Any]
 
 PARTITION = 1 << 20  # points: what is done again after a kill, and what is held in memory
+_NETWORKS = 16  # in one partition at most: with few points each, they are what takes the time
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,8 @@ class Study:
     @property
     def partition_size(self) -> int:
         """How many points a partition has."""
-        return max(PARTITION // self._rows_per_point, 1)
+        points = min(PARTITION // self._rows_per_point, _NETWORKS * self.space.count)
+        return max(points, 1)
 
     @cached_property
     def _programs(self) -> list[Program]:
@@ -111,22 +113,28 @@ class Study:
         return machines_with(self.machine, points)
 
     @cached_property
-    def _evaluations(self) -> list[Evaluation]:
-        return [
-            Evaluation(each.network, self._sample, self.placement, self.timing, self.columns)
-            for each in self.variants
-        ]
+    def _evaluations(self) -> dict[int, Evaluation]:
+        return {}
+
+    def _evaluation(self, number: int) -> Evaluation:
+        """That of one network, made when it is needed: of many, a process may see a few."""
+        if number not in self._evaluations:
+            network = self.variants[number].network
+            self._evaluations[number] = Evaluation(
+                network, self._sample, self.placement, self.timing, self.columns
+            )
+        return self._evaluations[number]
 
     @cached_property
     def result_columns(self) -> list[str]:
         """The names of what is computed."""
-        first = self._evaluations[0]
+        first = self._evaluation(0)
         return first.layer_columns if self.per_layer else first.columns
 
     @cached_property
     def stated_columns(self) -> list[str]:
         """The names of all that could be computed."""
-        first = self._evaluations[0]
+        first = self._evaluation(0)
         return first.layer_columns if self.per_layer else first.stated
 
     @cached_property
@@ -164,8 +172,7 @@ class Study:
         return {
             "network": list(dict.fromkeys(each.network.name for each in self.variants)),
             "bound": list(BOUNDS),
-            "name": self._names_of("name"),
-            "op": self._names_of("op"),
+            **({name: self._names_of(name) for name in ("name", "op")} if self.per_layer else {}),
         }
 
     def _names_of(self, attribute: str) -> list[str]:
@@ -194,7 +201,7 @@ class Study:
 
     def _computed(self, number: int, points: Columns, count: int) -> Columns:
         """The totals of points, arrays of shape (points,), or the values of layers, (points, layers)."""
-        evaluation = self._evaluations[number]
+        evaluation = self._evaluation(number)
         parts: list[Columns] = []
         for start in range(0, max(count, 1), evaluation.block):
             block = slice(start, min(start + evaluation.block, count))

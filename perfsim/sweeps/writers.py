@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfsim.errors import MissingExtraError
+from perfsim.errors import missing_extra
 
 if TYPE_CHECKING:
     from perfsim.sweeps.evaluation import Columns
@@ -68,9 +68,7 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError(
-            "writing .parquet needs pyarrow: pip install 'perfsim[parquet]'"
-        ) from None
+        raise missing_extra("writing .parquet needs the library pyarrow", "parquet") from None
     return pyarrow
 
 

@@ -11,27 +11,10 @@ from perfsim.timing.terms import Shape
 
 FLOP_PER_MAC = 2
 _PRODUCT = "out_rows * out_columns, in_channels * taps, out_channels"
-_SYSTOLIC = {
-    (
-        "output_stationary",
-        False,
-    ): f"groups * output_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
-    (
-        "weight_stationary",
-        False,
-    ): f"groups * weight_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
-    (
-        "input_stationary",
-        False,
-    ): f"groups * input_stationary_cycles({_PRODUCT}, array_rows, array_columns)",
-    (
-        "weight_stationary",
-        True,
-    ): f"preloaded_cycles({_PRODUCT}, groups, array_rows, array_columns)",
-    (
-        "input_stationary",
-        True,
-    ): "preloaded_cycles(out_channels, in_channels * taps, out_rows * out_columns, groups, array_rows, array_columns)",
+# What streams through a preloaded array, what is summed, and what lies on its columns.
+_PRELOADED = {
+    "weight_stationary": _PRODUCT,
+    "input_stationary": "out_channels, in_channels * taps, out_rows * out_columns",
 }
 
 
@@ -51,12 +34,14 @@ def _grid_depth(shape: Shape) -> str:
         return _grid_steps(shape, "input_channels", f"{text} / array_input_channels")
 
     plain = f"taps * {channels('in_channels')}"
-    places = (_grid_steps(shape, "taps", f"tap_{axis} / stride") for axis in ("rows", "columns"))
+    places = (
+        _grid_steps(shape, "taps", f"tap_{axis} / fold_{axis}") for axis in ("rows", "columns")
+    )
     packed = {
         "none": plain,
         "kernel_row": f"tap_rows * {channels('in_channels * tap_columns')}",
         "kernel": channels("in_channels * taps"),
-        "stride": f"{channels('in_channels * stride * stride')} * {' * '.join(places)}",
+        "stride": f"{channels('in_channels * fold_rows * fold_columns')} * {' * '.join(places)}",
     }[shape.packing]
     if shape.packing == "none" or (shape.packing_layers or _USUAL[shape.packing]) == "all":
         return packed
@@ -114,7 +99,9 @@ def _cycles(shape: Shape) -> str:
         return f"groups * out_rows * {pixels} * {_grid_depth(shape)} * {outputs}"
     if shape.array == "row_stationary":
         return "macs / active_elements(out_height, tap_rows, array_rows, array_columns)"
-    return _SYSTOLIC[shape.array, shape.preload]
+    if shape.preload:
+        return f"preloaded_cycles({_PRELOADED[shape.array]}, groups, array_rows, array_columns)"
+    return f"groups * {shape.array}_cycles({_PRODUCT}, array_rows, array_columns)"
 
 
 def _partial_sums() -> Formula:

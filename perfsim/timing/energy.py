@@ -1,7 +1,9 @@
 """Energy of a layer by cause: events times what each costs, and what is drawn all the time.
 
 Each operand passes once between internal memory and the units, and everything that moves over DDR passes internal
-memory once more. Source of the form: Horowitz, "Computing's energy problem", ISSCC 2014; the costs are the machine's.
+memory once more. A layer that runs with fewer multiplications is charged for those that are done; what takes no time
+on the matrix unit's way out takes energy. Source of the form: Horowitz, "Computing's energy problem", ISSCC 2014; the
+costs are the machine's.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ def energy_formulas(shape: Shape) -> tuple[Formula, ...]:
         return ()
     weights = " + weight_memory_bytes" if shape.weight_memory else ""
     moved = f"(input_bytes + output_bytes + weight_bytes + ddr_bytes{weights})"
+    macs = "where(winograd, macs / winograd_gain, macs)" if shape.winograd else "macs"
+    vector_ops = "(vector_ops + exit_ops)" if shape.output_stage else "vector_ops"
     causes = [
-        Formula("matrix_j", "macs * mac_j", "multiply-accumulates [J]"),
-        Formula("vector_j", "vector_ops * vector_op_j", "vector operations [J]"),
+        Formula("matrix_j", f"{macs} * mac_j", "multiply-accumulates [J]"),
+        Formula("vector_j", f"{vector_ops} * vector_op_j", "vector operations [J]"),
         Formula("sram_j", f"{moved} * sram_byte_j", "internal memory [J]"),
         Formula("ddr_j", "ddr_bytes * ddr_byte_j", "external memory [J]"),
     ]

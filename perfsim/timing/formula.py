@@ -16,12 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from perfsim.timing.row_stationary import active_elements, channels_per_pass
-from perfsim.timing.systolic import (
-    input_stationary_cycles,
-    output_stationary_cycles,
-    preloaded_cycles,
-    weight_stationary_cycles,
-)
+from perfsim.timing.systolic import FLOWS, preloaded_cycles
 
 Values: TypeAlias = Any  # float or numpy array; the formulas do not tell them apart
 
@@ -41,9 +36,7 @@ FUNCTIONS: Mapping[str, Callable[..., Values]] = {
     "ceil": np.ceil,
     "floor": np.floor,
     "where": np.where,
-    "output_stationary_cycles": output_stationary_cycles,
-    "weight_stationary_cycles": weight_stationary_cycles,
-    "input_stationary_cycles": input_stationary_cycles,
+    **{f"{flow}_cycles": cycles for flow, cycles in FLOWS.items()},
     "preloaded_cycles": preloaded_cycles,
     "active_elements": active_elements,
     "channels_per_pass": channels_per_pass,

@@ -82,6 +82,7 @@ def work_with(program: Program, stage: OutputStage | None) -> LayerWork:
     return replace(
         work,
         vector_ops=np.where(leads, work.vector_ops, 0.0),
+        exit_ops=together(np.where(leads, 0.0, work.vector_ops)),
         counted=np.where(leads, work.counted, 0.0),
         input_bytes=together(inputs),
         operand_bytes=together(np.where(leads, 0.0, inputs)),

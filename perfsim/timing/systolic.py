@@ -28,11 +28,8 @@ at least 1, and the results are exact up to 2^53 as float64 and up to 2^63 as in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
-
-from perfsim.errors import unknown_name
 
 Values: TypeAlias = Any  # whole number or numpy array; the formulas do not tell them apart
 
@@ -106,73 +103,11 @@ def preloaded_cycles(
     return loads * longer + 2 * rows + columns - 2
 
 
-@dataclass(frozen=True)
-class Flow:
-    """What stays in the elements of an array.
-
-    Attributes:
-        name: as files and the command line spell it.
-        rule: one sentence for lists and help.
-        cycles: the formula of one product, of (pixels, depth, channels, rows, columns).
-    """
-
-    name: str
-    rule: str
-    cycles: Callable[[Values, Values, Values, Values, Values], Values]
-
-
-FLOWS: tuple[Flow, ...] = (
-    Flow(
-        "output_stationary",
-        "sums stay: pixels on the rows, output channels on the columns",
-        output_stationary_cycles,
-    ),
-    Flow(
-        "weight_stationary",
-        "weights stay: the summed depth on the rows, output channels on the columns",
-        weight_stationary_cycles,
-    ),
-    Flow(
-        "input_stationary",
-        "inputs stay: the summed depth on the rows, pixels on the columns",
-        input_stationary_cycles,
-    ),
-)
-
-
-def systolic_cycles(
-    pixels: Values,
-    depth: Values,
-    channels: Values,
-    groups: Values,
-    rows: Values,
-    columns: Values,
-    flow: str,
-) -> Values:
-    """Cycles of `groups` equal products of pixels x depth x channels, one after the other, on a rows x columns array.
-
-    Not monotone in the array: an array larger than the product, or than the rest in its last fold, takes longer to
-    fill. Twice the rows or columns never take more than twice the cycles.
-
-    Example:
-        A 20 x 30 x 10 product on 8 x 8 keeping sums: 3 x 2 folds of 8 + 8 + 30 - 2 cycles.
-
-        >>> systolic_cycles(20, 30, 10, 1, 8, 8, "output_stationary")
-        264
-
-    Args:
-        pixels: results per output channel.
-        depth: products per result.
-        channels: output channels of one group.
-        groups: how many products.
-        rows: the array's rows.
-        columns: the array's columns.
-        flow: a name of `FLOWS`.
-
-    Raises:
-        UnknownNameError: no such flow.
-    """
-    for each in FLOWS:
-        if each.name == flow:
-            return groups * each.cycles(pixels, depth, channels, rows, columns)
-    raise unknown_name("flow", flow, [each.name for each in FLOWS])
+# By name of the flow: cycles of one product, of (pixels, depth, channels, rows, columns). None of them is monotone in
+# the array: one larger than the product, or than the rest in its last fold, takes longer to fill. Twice the rows or
+# columns never take more than twice the cycles.
+FLOWS: Mapping[str, Callable[[Values, Values, Values, Values, Values], Values]] = {
+    "output_stationary": output_stationary_cycles,
+    "weight_stationary": weight_stationary_cycles,
+    "input_stationary": input_stationary_cycles,
+}

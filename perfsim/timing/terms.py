@@ -32,6 +32,7 @@ class Shape:
     matrix_speed: bool = False
     ddr: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
+    output_stage: bool = False
     apart: bool = False  # what moves is not what the placement says, so reads and writes are stated
     stream: str = ""
     stream_hidden: bool = True
@@ -91,6 +92,7 @@ def shape_of(machine: Machine) -> Shape:
             )
             if present
         ),
+        output_stage=bool(extras.output_stage),
         apart=bool(extras.output_stage) or extras.write_through,
         stream=f"max({', '.join(ways)})" if len(ways) > 1 else "".join(ways),
         stream_hidden=stream is None or stream.hidden,
@@ -178,7 +180,7 @@ def traffic_formulas(shape: Shape, *, split: bool = False) -> tuple[Formula, ...
 # A kernel that is cut up by its stride is filled up to whole strides with zeros.
 _PACKED_WEIGHTS = Formula(
     "packed_weights",
-    "ceil(tap_rows / stride) * ceil(tap_columns / stride) * stride * stride / taps",
+    "ceil(tap_rows / fold_rows) * ceil(tap_columns / fold_columns) * fold_rows * fold_columns / taps",
     "bytes of packed weights for each of them",
 )
 

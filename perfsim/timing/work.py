@@ -41,6 +41,7 @@ class LayerWork:
 
     Attributes:
         macs, vector_ops: as in `Layer`.
+        exit_ops: vector operations that are applied on its way out at no time (`output_stage`).
         counted: 1 for each layer that takes time, 0 for a view.
         begins: 1 for the first layer that takes time.
         kind: index into `CLASSES`; -1 for layers without multiply-accumulates.
@@ -54,13 +55,17 @@ class LayerWork:
         out_columns: places along the last axis; of matrices their rows.
         tap_rows, tap_columns, taps: kernel places along all axes but the last, along the last, and in all.
         stride: along the last axis.
-        square: the kernel's size where it is the same along both of two axes, else 0.
+        fold_rows, fold_columns: the strides along all axes but the last, multiplied, and along the last, where skipped
+            places can become channels: 1 along an axis whose kernel is dilated or that is transposed.
+        square: the kernel's size where it and the stride are the same along both of two axes, and it is not dilated;
+            else 0.
         strips: pieces in which a layer may run: the rows of its output; its channels where it has one row.
         streams_weights: 1 where each strip needs weights of its own, 0 where all strips need all.
     """
 
     macs: Counts
     vector_ops: Counts
+    exit_ops: Counts
     counted: Counts
     begins: Counts
     kind: Counts
@@ -79,6 +84,8 @@ class LayerWork:
     in_channels: Counts
     out_channels: Counts
     stride: Counts
+    fold_rows: Counts
+    fold_columns: Counts
     square: Counts
     strips: Counts
     streams_weights: Counts
@@ -109,6 +116,7 @@ def layer_work(program: Program) -> LayerWork:
         row = {
             "macs": total(layer.macs),
             "vector_ops": total(layer.vector_ops),
+            "exit_ops": 0,
             "counted": float(not layer.is_view),
             "begins": float(not layer.is_view and not begun),
             "kind": -1,
@@ -150,6 +158,8 @@ def _loops(layer: Layer) -> dict[str, float]:
         "in_channels": 1,
         "out_channels": 1,
         "stride": 1,
+        "fold_rows": 1,
+        "fold_columns": 1,
         "square": 0,
         "strips": max(places, 1),
         "streams_weights": 0,
@@ -191,13 +201,18 @@ def _products(nest: Nest, layer: Layer) -> dict[str, float]:
         places = [axis.places for axis in nest.axes]
         found |= {"out_rows": sizes[IMAGES] * math.prod(places[:-1]), "out_columns": places[-1]}
     if nest.axes:
-        kernels = [nest.axis[axis_name(number)].kernel for number in range(len(nest.axes))]
-        same = len(kernels) == 2 and len(set(kernels)) == 1
+        axes = [nest.axis[axis_name(number)] for number in range(len(nest.axes))]
+        kernels = [axis.kernel for axis in axes]
+        is_direct = [axis.reach == axis.kernel and not axis.transposed for axis in axes]
+        folds = [axis.stride if direct else 1 for axis, direct in zip(axes, is_direct, strict=True)]
+        same = len(axes) == 2 and len({(axis.kernel, axis.stride) for axis in axes}) == 1
         found |= {
             "tap_rows": math.prod(kernels[:-1]),
             "tap_columns": kernels[-1],
             "stride": nest.axes[-1].stride,
-            "square": kernels[0] if same and not nest.axes[0].transposed else 0,
+            "fold_rows": math.prod(folds[:-1]),
+            "fold_columns": folds[-1],
+            "square": kernels[0] if same and all(is_direct) else 0,
         }
     return found
 

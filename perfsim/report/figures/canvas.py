@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfsim.errors import MissingExtraError
+from perfsim.errors import missing_extra
 from perfsim.report.text import shortened
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ def drawing() -> Iterator[None]:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingExtraError(
-            "pictures need the library matplotlib", expected="pip install 'perfsim[plot]'"
-        ) from None
+        raise missing_extra("pictures need the library matplotlib", "plot") from None
     with mpl.rc_context(), warnings.catch_warnings():
         # a name in a script that the font lacks: an SVG keeps its text, a PNG shows boxes
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)

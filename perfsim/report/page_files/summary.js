@@ -92,7 +92,7 @@ function showLimits() {
         html("td", {}, percent(gain.saved_share)),
       ),
     );
-    const heads = ["10 % more of", "time then", "saved", "share"].map((text, at) =>
+    const heads = ["10 % better", "time then", "saved", "share"].map((text, at) =>
       html("th", { scope: "col", class: at ? "" : "text" }, text),
     );
     return html(
