@@ -481,6 +481,24 @@ def test_no_label_is_cut_or_meets_another_at_any_resolution(
 
 
 @drawn
+def test_a_legend_of_several_columns_is_never_wider_than_its_picture():
+    """Three columns where they fit in the file, else fewer; its letters are wider than those that are measured."""
+    columns = set()
+    with canvas.drawing():
+        for letters in range(10, 60):
+            figure = canvas.new_figure(6.4, 2)
+            handles = [canvas.stroke(("legend " * 9)[:letters], color="k") for _ in range(3)]
+            canvas.legend_below(figure, handles, columns=3)
+            (legend,) = figure.legends
+            columns.add(legend._ncols)
+            figure.set_dpi(canvas.PNG_DOTS_PER_INCH)
+            figure.canvas.draw()
+            box = legend.get_window_extent()
+            assert 0 < box.x0 < box.x1 < figure.bbox.width
+    assert columns == {1, 2, 3}
+
+
+@drawn
 def test_thin_rectangles_of_the_memory_have_no_outline(perfsim_cli, tmp_path):
     """A tensor of a thousandth of the memory is a fifth of a point high: a white line would hide it."""
     svg = picture(perfsim_cli, tmp_path, "memory", "mobilenet_v2", "coral_usb")
