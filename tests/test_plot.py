@@ -618,7 +618,7 @@ def test_thousands_of_layers_share_bars_and_the_axis_says_so(perfsim_cli, write,
         (("-o", "no/p.svg"), "no/p.svg: the folder 'no' does not exist"),
         (
             ("-o", "p.svg", "--kind", "rofline"),
-            "unknown picture 'rofline'; expected one of roofline,",
+            "unknown picture 'rofline'; did you mean 'roofline'? expected one of roofline,",
         ),
         (("-o", "p.svg", "--hw", "4MB_4GBs_4TF"), "--hw: found 2 machines, expected one"),
         (("-o", "p.svg", "--kind", "pareto", "--against", "sramm"), "did you mean 'sram'?"),
