@@ -107,6 +107,7 @@ def test_small_networks_against_all_their_orders(load, seeds):
     assert improved
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", sorted(bundled_networks()))
 def test_bundled_networks_never_get_worse_and_keep_their_counts(name):
     network = load_network(name)

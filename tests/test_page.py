@@ -668,6 +668,7 @@ def test_light_and_dark(browser, compared):
     browser.call("Emulation.setEmulatedMedia", features=[])
 
 
+@pytest.mark.thorough
 def test_five_thousand_layers_stay_responsive(browser, load, small, tmp_path):
     network = load(
         "name: long\ninput: [16, 8, 8]\nlayers:\n  - repeat: 2500\n    layers:\n"

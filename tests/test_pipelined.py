@@ -270,6 +270,7 @@ def check(network, machine, placement):
                     assert not columns.get(name, [0] * (position + 1))[position]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("machine", MACHINES)
 def test_serial_is_the_slowest_and_no_resource_is_busy_for_longer_than_there_is_time(machine):
     names = NETWORKS if MACHINES[machine].extras.array or machine == "1MB_1GBs_1TF" else SOME

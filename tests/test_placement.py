@@ -141,6 +141,7 @@ def test_internal_tensors_fit_at_every_step(policy, network):
         assert (placement.sram_used_bytes <= size).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", MONOTONE)
 @networks
 def test_more_memory_moves_no_more_at_any_layer(policy, network):
@@ -204,6 +205,7 @@ def test_all_rates_times_k_gives_all_times_over_k(policy, timing, network):
     assert slow.columns["ddr_bytes"] == fast.columns["ddr_bytes"]
 
 
+@pytest.mark.thorough
 @policies
 @networks
 def test_a_single_run_equals_the_array(policy, network):

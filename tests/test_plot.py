@@ -546,6 +546,7 @@ def test_the_same_bytes_each_time_whatever_the_user_s_own_style(tmp_path, kind):
     assert (svg[:5], png[:8]) == (b"<?xml", b"\x89PNG\r\n\x1a\n")
 
 
+@pytest.mark.thorough
 @drawn
 @pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize(("model", "machine", "placement"), RUNS)
@@ -570,6 +571,7 @@ def test_no_text_lies_over_another_or_outside_the_picture(
     check_texts(figure, monkeypatch)
 
 
+@pytest.mark.thorough
 @drawn
 def test_the_committed_pictures_are_fresh(tmp_path):
     """Their texts and how many marks they have: another version of matplotlib may shift them by a hair."""

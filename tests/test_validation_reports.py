@@ -98,6 +98,7 @@ def test_the_readme_has_the_calibrated_machines():
         ), name
 
 
+@pytest.mark.thorough
 @drawn
 def test_the_committed_pictures_are_fresh(tmp_path):
     report.draw_validation(tmp_path)
@@ -155,6 +156,7 @@ def test_the_band_is_where_the_interval_holds_the_measured_time(name):
     assert found == pytest.approx((-high, -low), abs=1e-3)
 
 
+@pytest.mark.thorough
 @drawn
 @pytest.mark.parametrize("name", [*report.MACHINES, "all"])
 def test_no_text_lies_over_another_or_outside_the_picture(name, monkeypatch):
