@@ -621,6 +621,7 @@ def test_a_number_that_would_have_to_be_absurd_is_not_chosen():
     assert free.values["rate"] == pytest.approx(math.exp(-4.3), rel=0.02)
 
 
+@pytest.mark.thorough
 def test_the_choice_on_a_board_with_a_bad_row(write):
     """The data sheet's numbers and all 16 rows: the internal memory is what is slow, and squeezenet1_0 does not fit."""
     bundled = yaml.safe_load((ROOT / "hardware_profiles" / "stm32n6.yaml").read_text())

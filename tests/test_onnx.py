@@ -197,6 +197,7 @@ def conformance():
         return {case.name: case.model for case in collect_testcases(None)}
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 def test_conformance_models_lower_or_are_refused(conformance, tmp_path):
     path = tmp_path / "m.onnx"

@@ -284,6 +284,7 @@ def test_the_bars_are_as_high_as_the_layers_take(perfsim_cli, tmp_path, model, m
         assert row["name"][:10] in texts(svg)
 
 
+@pytest.mark.thorough
 @drawn
 @pytest.mark.parametrize(("model", "machine", "placement"), RUNS)
 def test_the_memory_map_has_a_rectangle_for_each_entry(
@@ -529,6 +530,7 @@ def test_units_machine_and_network_are_named_and_no_date(perfsim_cli, tmp_path, 
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.thorough
 @drawn
 @pytest.mark.parametrize("kind", PICTURES)
 def test_the_same_bytes_each_time_whatever_the_user_s_own_style(tmp_path, kind):

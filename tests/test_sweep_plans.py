@@ -34,6 +34,7 @@ def some_sizes(program, generator, count):
     return [int(most ** generator.uniform(0.4, 1)) for _ in range(count)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("doubled", [False, True])
 @pytest.mark.parametrize("policy", PLACEMENTS, ids=lambda policy: policy.name)
 @pytest.mark.parametrize("name", NETWORKS)

@@ -449,9 +449,8 @@ def test_wrong_modules_and_settings_are_one_error():
         perfsim.from_torch(torch.relu, [(1, 2)])
     with pytest.raises(perfsim.InputError, match="weight"):
         perfsim.from_torch(nn.Linear(2, 2), [(1, 2)], precision={"weights": 4})
-    for bits in (16, "8"):
-        with pytest.raises(perfsim.InvalidValueError, match="expected a mapping"):
-            perfsim.from_torch(nn.Linear(2, 2), [(1, 2)], precision=bits)
+    with pytest.raises(perfsim.InvalidValueError, match="expected"):
+        perfsim.from_torch(nn.Linear(2, 2), [(1, 2)], precision="8")
     with pytest.raises(perfsim.InputError, match="no layers"):
         perfsim.from_torch(nn.Identity(), [(1, 2)])
 

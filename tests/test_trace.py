@@ -156,6 +156,7 @@ def test_no_resource_does_two_things_at_once_and_all_of_it_adds_up(model, machin
         assert begin <= start + slack_s
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
 @pytest.mark.parametrize(("model", "machine"), RUNS)
 def test_the_trace_read_again_adds_up_to_the_nanosecond(
@@ -210,6 +211,7 @@ def test_the_published_times_are_in_the_trace(tmp_path):
         assert abs(ns(event["dur"]) - printed_ns) <= max(2, 2e-3 * printed_ns)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("model", "machine"), RUNS[1:])
 def test_the_tensors_lives_are_those_of_the_memory_map(perfsim_cli, tmp_path, model, machine):
     perfsim_cli("trace", model, "--hw", machine, "-o", "t.json")
