@@ -76,8 +76,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
         if output is None:
             raise InvalidValueError("", found="no output", expected="-o FILE").at(file="--cluster")
+        jobs = _jobs(arguments, output)  # which says that there can be one of them only
         check_cluster(arguments.cluster)
-    jobs = _jobs(arguments, output)
+    else:
+        jobs = _jobs(arguments, output)
     columns = arguments.columns.split(",") if arguments.columns else None
     study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
     progress = Progress(study.count, arguments)
