@@ -106,12 +106,18 @@ class Moved:
     @cached_property
     def prefetch_bytes(self) -> Counts:
         """Of the weights, what can come in while the layer before runs; pinned ones have their room already."""
+        return self.prefetch_bytes_in(None)
+
+    def prefetch_bytes_in(self, sram_bytes: Counts | None) -> Counts:
+        """The same in memories for which the placement is the same plan, shape (machines,): then (layers, machines)."""
         touches, placement = touches_of(self._program), self._placement
         pinned = touches.is_weight & placement.pinned[touches.tensor]
         kept = per_layer(touches.layer, np.where(pinned, touches.bytes, 0), touches.layers)
-        early: Counts = prefetch_bytes(self._program, placement, self.before.tolist()) + kept
-        possible: Counts = np.minimum(early, self.weight_read_bytes)
-        return possible
+        reads, arrives = self.weight_read_bytes, self.before.tolist()
+        if sram_bytes is not None:
+            kept, reads = kept[:, np.newaxis], reads[:, np.newaxis]
+        early = prefetch_bytes(self._program, placement, arrives, sram_bytes) + kept
+        return np.asarray(np.minimum(early, reads))
 
     @cached_property
     def before(self) -> Counts:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from perfsim.cli import DONE, LIMIT_BROKEN, common
+from perfsim.cli import common
+from perfsim.cli.runs import simulate_all, status_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +29,8 @@ def execute(arguments: argparse.Namespace) -> int:
     common.check_outputs(arguments, arguments.models, arguments.hw)
     networks, machines = common.load_inputs(arguments, arguments.models)
 
-    from perfsim.report.compare import compare_sheet, differing_policies
-    from perfsim.simulation import simulate
+    from perfsim.report.compare import compare_sheet
 
-    runs = [
-        [simulate(network, machine, placement, arguments.timing) for machine in machines]
-        for network in networks
-    ]
-    warning = differing_policies(runs)
-    if warning:
-        common.warn(warning, arguments)
+    runs = simulate_all(arguments, networks, machines, placement)
     common.give_out(compare_sheet(runs, arguments.settings), arguments)
-    slow = [common.report_slow(result, limit_s) for results in runs for result in results]
-    return LIMIT_BROKEN if any(slow) else DONE
+    return status_of(runs, limit_s)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 
 from perfsim import catalog
-from perfsim.cli import DONE, LIMIT_BROKEN, common
+from perfsim.cli import common
+from perfsim.cli.runs import simulate_all, status_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,17 +43,8 @@ def execute(arguments: argparse.Namespace) -> int:
     check_outputs(arguments.outputs, inputs, suffixes=PAGE_SUFFIXES)
     networks, machines = common.load_inputs(arguments, arguments.models)
 
-    from perfsim.report.compare import differing_policies
     from perfsim.report.page import page_of
-    from perfsim.simulation import simulate
 
-    runs = [
-        [simulate(network, machine, placement, arguments.timing) for machine in machines]
-        for network in networks
-    ]
-    warning = differing_policies(runs)
-    if warning:
-        common.warn(warning, arguments)
+    runs = simulate_all(arguments, networks, machines, placement)
     page_of(runs, arguments.settings).write(*arguments.outputs)
-    slow = [common.report_slow(result, limit_s) for results in runs for result in results]
-    return LIMIT_BROKEN if any(slow) else DONE
+    return status_of(runs, limit_s)

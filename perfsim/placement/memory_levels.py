@@ -5,6 +5,7 @@ All of it asks the policy for placements; it holds for policies under which more
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,14 +86,19 @@ def least_sram_bytes(
     enough = ample_bytes(program, double_buffered=double_buffered)
     if not is_enough(enough):
         return None
-    too_little = 0
-    while enough - too_little > 1:
-        middle = (enough + too_little) // 2
+    return least_enough(1, enough, is_enough)
+
+
+def least_enough(low: int, high: int, is_enough: Callable[[int], bool]) -> int:
+    """The least whole number that is enough, of those from `low` to `high`, which is."""
+    low -= 1
+    while high - low > 1:
+        middle = (low + high) // 2
         if is_enough(middle):
-            enough = middle
+            high = middle
         else:
-            too_little = middle
-    return enough
+            low = middle
+    return high
 
 
 def ample_bytes(program: Program, *, double_buffered: bool = False) -> int:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from perfsim.per_object import per_object
-from perfsim.placement.placement import touches_of
-from perfsim.placement.prefetch import prefetch_bytes
 from perfsim.timing.output_stage import output_stage
 from perfsim.traffic import Moved
 
@@ -69,13 +67,7 @@ class Plan:
     def prefetch_bytes(self, sram_bytes: Wholes, *, steady: bool) -> Wholes:
         """`Moved.prefetch_bytes` for each of so many memories, shape (layers, machines)."""
         moved = self.steady_traffic if steady else self.traffic
-        touches, placement = touches_of(self.program), self.placement
-        kept = np.zeros((touches.layers, 1), dtype=np.int64)
-        pinned = touches.is_weight & placement.pinned[touches.tensor]
-        np.add.at(kept[:, 0], touches.layer[pinned], touches.bytes[pinned])
-        arrives = moved.before.tolist()
-        early = prefetch_bytes(self.program, placement, arrives, sram_bytes) + kept
-        return np.asarray(np.minimum(early, moved.weight_read_bytes[:, np.newaxis]))
+        return moved.prefetch_bytes_in(sram_bytes)
 
 
 class Breakpoints(NamedTuple):

@@ -17,7 +17,12 @@ import numpy as np
 from perfsim.errors import InvalidValueError, unknown_name
 from perfsim.hardware.fields import FIELDS, field_of
 from perfsim.network.work import LARGEST_COUNT
-from perfsim.placement.memory_levels import SMALLEST_SHARE, ample_bytes, least_sram_bytes
+from perfsim.placement.memory_levels import (
+    SMALLEST_SHARE,
+    ample_bytes,
+    least_enough,
+    least_sram_bytes,
+)
 from perfsim.program import lower
 from perfsim.simulation import policies_of
 from perfsim.sweeps.evaluation import Evaluation
@@ -172,7 +177,7 @@ class _Search:
         if not is_enough(most):
             return self._sizes([])
         if key == MEMORY:
-            return self._sizes([(_first(int(least), int(most), is_enough),)])
+            return self._sizes([(least_enough(int(least), int(most), is_enough),)])
         found = self._least_rates(np.zeros((1, 0)))
         return self._sizes([(float(found[0]),)])
 
@@ -184,7 +189,7 @@ class _Search:
         """The least memory that is enough, plan by plan; inside a plan more memory is never slower."""
         for first, last in self._steps(int(self._range(MEMORY)[0])):
             if is_enough(last):
-                return _first(first, last, is_enough)
+                return least_enough(first, last, is_enough)
         return None
 
     def _steps(self, least: int) -> Iterator[tuple[int, int]]:
@@ -236,15 +241,3 @@ class _Search:
             fine = enough(np.maximum(middle, least.view(np.int64)).view(np.float64))
             high, low = np.where(fine, middle, high), np.where(fine, low, middle)
         return np.where(reachable, high.view(np.float64), np.inf)
-
-
-def _first(low: int, high: int, is_enough: Callable[[float], bool]) -> int:
-    """The least whole number that is enough, of those from `low` to `high`, which is."""
-    low -= 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if is_enough(middle):
-            high = middle
-        else:
-            low = middle
-    return high
