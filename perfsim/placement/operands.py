@@ -24,6 +24,7 @@ def flags(number: int) -> Three:
 
 
 _CHOICES = tuple(map(flags, range(8)))
+_CONTAINED = tuple([each for each in range(8) if each & ~choice == 0] for choice in range(8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +110,15 @@ def _assigned(
 
 def _least_bytes(nest: Nest, bits: tuple[int, int, int]) -> tuple[int, ...]:
     """`Operands.least_bytes`: the least over holding some of the external operands whole."""
-    from perfsim.placement.tiling import floor_buffer_bytes
+    from perfsim.placement.tiling import floor_tiles
 
-    whole = _sizes(nest, bits)
-    alone = {external: floor_buffer_bytes(nest, bits, external) for external in _CHOICES}
-    least = []
-    for external in _CHOICES:
-        candidates = []
-        for held in _CHOICES:
-            if all(out or not holds for out, holds in zip(external, held, strict=True)):
-                first, second, last = (
-                    out and not holds for out, holds in zip(external, held, strict=True)
-                )
-                rest = (first, second, last)
-                candidates.append(alone[rest] + sum(compress(whole, held)))
-        least.append(min(candidates))
-    return tuple(least)
+    tiles, whole = floor_tiles(nest, bits), _sizes(nest, bits)
+    alone = [min([tile.buffer_bytes(external) for tile in tiles]) for external in _CHOICES]
+    held = [sum(compress(whole, each)) for each in _CHOICES]
+    return tuple(
+        min([alone[external & ~each] + held[each] for each in _CONTAINED[external]])
+        for external in range(8)
+    )
 
 
 def _sizes(nest: Nest, bits: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -15,12 +15,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import compress
 
 import numpy as np
 
 from perfsim.network.nest import IMAGES, INPUT_CHANNELS, OUTPUT_CHANNELS, TOKENS, Nest
 from perfsim.placement.placement import Counts
-from perfsim.placement.tiling_traffic import Layout, Tiles, moved, tiles
+from perfsim.placement.tiling_traffic import PARTIAL_SUM_BITS, Layout, Tiles, moved, tiles
 
 # How many combinations of tile sizes are tried, about, over all orders of the loops.
 COMBINATIONS = 100_000
@@ -253,38 +254,58 @@ def floor_buffer_bytes(
     external: tuple[bool, bool, bool],
     double_buffered: bool = False,
 ) -> int:
-    """A memory with which no more moves than `compulsory_bytes`, without any search.
+    """A memory with which no more moves than `compulsory_bytes`, without any search: the least of `floor_tiles`."""
+    return min(tile.buffer_bytes(external, double_buffered) for tile in floor_tiles(nest, bits))
 
-    The least of: all weights, with as much input as one row (one place of one axis, all of the others) of one image
-    needs, and that row of all output channels; the whole input, with one output channel and its weights; the whole
-    output in partial sums, with one input channel and its weights. Of one group. `front` may find a smaller one.
+
+@dataclass(frozen=True, slots=True)
+class FloorTile:
+    """At most what tiles take with which each operand moves once.
+
+    Attributes:
+        bytes: of each operand; the last one's in partial sums where they are `split`.
+        split: whether the tile has not all input channels, so that partial sums stay in the buffer.
     """
-    layout = Layout(bits, external, double_buffered)
+
+    bytes: tuple[int, int, int]
+    split: bool
+
+    def buffer_bytes(self, external: tuple[bool, bool, bool], double_buffered: bool = False) -> int:
+        """For a choice of external operands."""
+        moved = sum(compress(self.bytes, external))
+        held = self.bytes[2] if self.split and not external[2] else 0
+        return (2 if double_buffered else 1) * moved + held
+
+
+def floor_tiles(nest: Nest, bits: tuple[int, int, int]) -> list[FloorTile]:
+    """The tiles that need no search.
+
+    All weights, with as much input as one row (one place of one axis, all of the others) of one image needs, and that
+    row of all output channels; the whole input, with one output channel and its weights; the whole output in partial
+    sums, with one input channel and its weights. Of one group. `front` may find a smaller one.
+    """
     parts: list[dict[str, int]]
     parts = [{IMAGES: 1, axis: 1} for axis in nest.axis] or [{IMAGES: 1}]
     if TOKENS in nest.size:  # each token needs all weights
         parts = [{IMAGES: 1, TOKENS: 1}]
     else:
         parts += [{OUTPUT_CHANNELS: 1}, {INPUT_CHANNELS: 1}]
-    return min(_buffer_bytes(nest, layout, {**nest.size, **part}) for part in parts)
+    return [_floor_tile(nest, bits, {**nest.size, **part}) for part in parts]
 
 
-def _buffer_bytes(nest: Nest, layout: Layout, tile: Mapping[str, int]) -> int:
-    """At most what tiles of these sizes take."""
-    in_width, weight_width, out_width = layout.bits
+def _floor_tile(nest: Nest, bits: tuple[int, int, int], tile: Mapping[str, int]) -> FloorTile:
     split = tile[INPUT_CHANNELS] < nest.size[INPUT_CHANNELS]
+    in_width, weight_width, out_width = bits
     if split:
-        out_width = layout.partial_sum_bits
+        out_width = max(PARTIAL_SUM_BITS, out_width)
     spans = {**tile, **{loop: axis.span(tile[loop]) for loop, axis in nest.axis.items()}}
-    each = tuple(
-        _bytes(operand.depth * math.prod(sizes[loop] for loop in operand.loops), width)
+    first, second, last = (
+        _bytes(operand.depth * math.prod([sizes[loop] for loop in operand.loops]), width)
         for operand, sizes, width in zip(
             nest.operands, (spans, tile, tile), (in_width, weight_width, out_width), strict=True
         )
     )
-    copies = 2 if layout.double_buffered else 1
-    external = sum(size for size, moves in zip(each, layout.external, strict=True) if moves)
-    return copies * external + (each[2] if split and not layout.external[2] else 0)
+    return FloorTile((first, second, last), split)
 
 
 def _bytes(elements: int, bits: int) -> int:

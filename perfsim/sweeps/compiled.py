@@ -7,7 +7,7 @@ and what comes of it for each layer is an exact product. That leaves an addition
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from perfsim.timing.work import LayerWork
 
 Array: TypeAlias = np.ndarray[Any, Any]
+_LayerKind: TypeAlias = tuple[
+    int, float, int, float
+]  # of movement and compute, which count and its power
 
 # What the compiled functions compute; with other formulas they are not used.
 _FORMULAS = {
@@ -34,7 +37,7 @@ _FORMULAS = {
 COMPILED = ("total_s", "bound")  # the columns
 _OVERLAPS = {"ddr_s + compute_s": False, "max(ddr_s, compute_s)": True}
 
-_LAYERS = 4  # that the compiled function adds before it stores a sum
+_LAYERS = 8  # that the compiled function adds before it stores a sum
 
 
 def is_compiled(policy: TimingPolicy, shape: Shape) -> bool:
@@ -47,85 +50,113 @@ def is_compiled(policy: TimingPolicy, shape: Shape) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The counts of a network's layers as the compiled function takes them; layers padded to a multiple of `_LAYERS`.
+    """The counts of a network's layers as the compiled function takes them.
+
+    Layers that move as many bytes and compute as much are of one kind. Counts that differ by a power of two are one
+    count and that power: the scale of a kind of layers.
 
     Attributes:
-        matrix, vector: counts of each kind of compute, shape (kinds,).
-        compute_kind, compute_scale: of each layer, shape (layers,).
-        moved: counts of each kind of movement, shape (plans, kinds); `kinds` how many of them each plan has.
-        moved_kind, moved_scale: of each layer under each plan, shape (plans, layers).
+        matrix, vector: counts of each kind of compute, shape (computes,).
+        moved: counts of each kind of movement, shape (plans, movements); `kinds` how many of them each plan has.
+        alike: how many kinds of layers each plan has.
+        moved_kind, moved_scale, compute_kind, compute_scale: of each kind of layers, shape (plans, kinds of layers).
+        layer: of each layer its kind, or `alike` for one that takes no time; padded with such to a multiple of
+            `_LAYERS`: shape (plans, layers).
     """
 
     matrix: Array
     vector: Array
-    compute_kind: Array
-    compute_scale: Array
     moved: Array
     kinds: Array
+    alike: Array
     moved_kind: Array
     moved_scale: Array
+    compute_kind: Array
+    compute_scale: Array
+    layer: Array
 
 
 def tables(work: LayerWork, plans: Sequence[Plan]) -> Tables:
     """The tables of some plans of one program."""
-    layers = -(-len(work.macs) // _LAYERS) * _LAYERS
-    computes = [
-        (2 * int(macs), int(ops)) for macs, ops in zip(work.macs, work.vector_ops, strict=True)
-    ]
-    kinds, kind, scale = _kinds(computes, layers)
-    counts, number = np.array(kinds, dtype=np.float64), len(plans)
-    moved = [_kinds([(int(each),) for each in plan.traffic.ddr_bytes], layers) for plan in plans]
-    most = max(len(each) for each, _, _ in moved)
-    values = np.zeros((number, most))
-    for row, (each, _, _) in zip(values, moved, strict=True):
-        row[: len(each)] = [value for (value,) in each]
+    computes, compute = _kinds(
+        [(2 * int(macs), int(ops)) for macs, ops in zip(work.macs, work.vector_ops, strict=True)]
+    )
+    units = np.array(computes, dtype=np.float64)
+    moved: list[list[float]] = []
+    kinds: list[list[_LayerKind]] = []
+    layers = np.empty((len(plans), -(-len(compute) // _LAYERS) * _LAYERS), dtype=np.uint32)
+    for row, plan in zip(layers, plans, strict=True):
+        movements, movement = _kinds([(int(each),) for each in plan.traffic.ddr_bytes])
+        moved.append([count for (count,) in movements])
+        known: dict[_LayerKind, int] = {}
+        nothing = -1  # known when all others are
+        of_layer = [
+            known.setdefault((*ddr, *units), len(known)) if ddr[1] or units[1] else nothing
+            for ddr, units in zip(movement, compute, strict=True)
+        ]
+        row[:] = len(known)
+        row[: len(of_layer)] = [len(known) if kind == nothing else kind for kind in of_layer]
+        kinds.append(list(known))
+    moved_kind, moved_scale, compute_kind, compute_scale = (
+        _padded([[kind[at] for kind in each] for each in kinds], dtype)
+        for at, dtype in enumerate((np.uint32, np.float64, np.uint32, np.float64))
+    )
     return Tables(
-        matrix=counts[:, 0].copy(),
-        vector=counts[:, 1].copy(),
-        compute_kind=kind,
-        compute_scale=scale,
-        moved=values,
-        kinds=np.array([len(each) for each, _, _ in moved]),
-        moved_kind=np.stack([each for _, each, _ in moved]),
-        moved_scale=np.stack([each for _, _, each in moved]),
+        matrix=units[:, 0].copy(),
+        vector=units[:, 1].copy(),
+        moved=_padded(moved, np.float64),
+        kinds=np.array([len(each) for each in moved]),
+        alike=np.array([len(each) for each in kinds]),
+        moved_kind=moved_kind,
+        moved_scale=moved_scale,
+        compute_kind=compute_kind,
+        compute_scale=compute_scale,
+        layer=layers,
     )
 
 
+def _padded(rows: Sequence[Sequence[float]], dtype: type) -> Array:
+    """Rows of several lengths as an array with zeros after each."""
+    found: Array = np.zeros((len(rows), max(map(len, rows))), dtype=dtype)
+    for at, row in enumerate(rows):
+        found[at, : len(row)] = row
+    return found
+
+
 def _kinds(
-    counts: Sequence[tuple[int, ...]], layers: int
-) -> tuple[list[tuple[int, ...]], Array, Array]:
-    """Counts that differ by more than a power of two, and of each layer which one it is and that power."""
+    counts: Sequence[tuple[int, ...]],
+) -> tuple[list[tuple[int, ...]], list[tuple[int, float]]]:
+    """Counts that differ by more than a power of two; of each layer which one it is and that power, 0 of nothing."""
     kinds: dict[tuple[int, ...], int] = {}
-    kind = np.zeros(layers, dtype=np.int64)
-    scale = np.zeros(layers)  # nothing is added for a layer without counts
-    for at, each in enumerate(counts):
+    of_layer: list[tuple[int, float]] = []
+    for each in counts:
         common = 0
         for count in each:
             common |= count
-        power = common & -common or 1
-        kind[at] = kinds.setdefault(tuple(count // power for count in each), len(kinds))
-        scale[at] = float(power)
-    return list(kinds), kind, scale
+        power = common & -common
+        kind = kinds.setdefault(tuple(count // (power or 1) for count in each), len(kinds))
+        of_layer.append((kind, float(power)))
+    return list(kinds), of_layer
 
 
-def compiled_column(
-    name: str,
+def compiled_columns(
     counts: Tables,
     which: Array,
-    rates: Sequence[Array],
+    rates: tuple[Array, Array, Array],
     policy: TimingPolicy,
-    values: Array,
+    columns: Mapping[str, Array],
 ) -> None:
-    """Fills `values` with total_s [s], or with the codes of what bounds, for machines of shape (machines,).
+    """Fills total_s [s] and the codes of what bounds, those that are in `columns`, for machines of shape (machines,).
 
     which: the plan of each. rates: of each the bandwidth, the rate of the matrix unit and that of the vector unit.
     """
-    from perfsim.sweeps.compiled_loops import fill_bounds, fill_totals
+    from perfsim.sweeps.compiled_loops import fill
 
-    fill = {"total_s": fill_totals, "bound": fill_bounds}[name]
     layer = next(each for each in policy.formulas() if each.symbol == "layer_s")
     fields = (getattr(counts, field) for field in Tables.__annotations__)
-    fill(which, *rates, *fields, _OVERLAPS[layer.text], values)
+    total_s = columns.get("total_s", np.empty(0))
+    bound = columns.get("bound", np.empty(0, dtype=np.int8))
+    fill(which, rates, *fields, _OVERLAPS[layer.text], total_s, bound)
 
 
 def compiled_which(sram_bytes: Array, breakpoints: Breakpoints) -> Array | None:

@@ -20,7 +20,7 @@ from perfsim.simulation import policies_of
 from perfsim.sweeps.compiled import (
     COMPILED,
     Tables,
-    compiled_column,
+    compiled_columns,
     compiled_which,
     is_compiled,
     tables,
@@ -63,7 +63,7 @@ _OF_PLAN: Mapping[str, Callable[[Plan], int]] = {
 
 BLOCK = 1 << 20  # points that are ordered by plan at once, where they go through a schedule
 COMPILED_BLOCK = 1 << 17  # points that are computed at once, where all of it is compiled
-PIECE = 1 << 14  # points that go through a schedule at once: their values stay in a core's cache
+PIECE = 1 << 15  # points that go through a schedule at once: their values stay in a core's cache
 
 
 class Evaluation:
@@ -131,10 +131,13 @@ class Evaluation:
         """Arrays for so many points."""
         return {name: np.empty(count, dtype=_dtype(name)) for name in self.columns}
 
-    def totals(self, machine: Machine, count: int) -> Columns:
-        """The columns of an array of so many machines, arrays of shape (machines,); raises MemoryTooSmallError."""
+    def totals(self, machine: Machine, count: int, into: Columns | None = None) -> Columns:
+        """The columns of an array of so many machines, arrays of shape (machines,); raises MemoryTooSmallError.
+
+        into: arrays to put them into, as `empty` gives them, or parts of such.
+        """
         machines = some_machines(machine, count)
-        found = self.empty(count)
+        found = self.empty(count) if into is None else into
         sizes = np.atleast_1d(machine.sram_bytes)
         which = compiled_which(sizes, self._plans.breakpoints) if self._compiled else None
         if which is None:
@@ -176,13 +179,13 @@ class Evaluation:
                 self._tables = tables(self._work, plans)
             counts = self._tables
         count = len(machines.sram_bytes)
-        rates = [
+        bandwidth, matrix, vector = (
             np.ascontiguousarray(np.broadcast_to(machines.values[name], count), dtype=np.float64)
             for name in ("ddr_bytes_per_s", "matrix_flops", "vector_flops")
-        ]
+        )
         which = np.ascontiguousarray(np.broadcast_to(which, count))
-        for name in self._compiled:
-            compiled_column(name, counts, which, rates, self._timing, found[name])
+        columns = {name: found[name] for name in self._compiled}
+        compiled_columns(counts, which, (bandwidth, matrix, vector), self._timing, columns)
 
     def _run(self, number: int, machines: Machines, found: Columns, part: slice) -> None:
         """Puts the columns of machines that have one plan into `found`, by its schedule."""

@@ -75,7 +75,8 @@ class Breakpoints(NamedTuple):
 
     Attributes:
         least, below, number: from and below which memory each plan holds, and its position among the plans.
-        table: for each `memory >> shift` the last plan that begins at most there; what lies above is the last one's.
+        table: for each `memory >> shift` the number of the plan that all those memories have, -1 where they have
+            several or it is not known; what lies above has the last one.
     """
 
     least: Wholes
@@ -127,9 +128,8 @@ class Plans:
         least, below, number, table, shift = self.breakpoints
         if not len(least):
             return np.full(len(sram_bytes), _UNKNOWN, dtype=np.int32)
-        place = table[np.minimum(sram_bytes >> shift, len(table) - 1)]
-        wrong = np.flatnonzero((sram_bytes < least[place]) | (sram_bytes >= below[place]))
-        found = number[place]
+        found = table[np.minimum(sram_bytes >> shift, len(table) - 1)]
+        wrong = np.flatnonzero(found == _UNKNOWN)
         if len(wrong):
             asked = sram_bytes[wrong]
             exact = np.searchsorted(least, asked, side="right") - 1
@@ -173,7 +173,10 @@ class Plans:
         # Above the last breakpoint there is one plan only.
         shift = max(int(least[-1]).bit_length() - _BUCKETS.bit_length() + 1, 0)
         starts = np.arange((int(least[-1]) >> shift) + 2) << shift
-        table = np.maximum(np.searchsorted(least, starts, side="right") - 1, 0).astype(np.int32)
+        ends = np.append(starts[1:], np.iinfo(np.int64).max)
+        place = np.searchsorted(least, starts, side="right") - 1
+        is_one = (place >= 0) & (ends <= below[place])
+        table = np.where(is_one, number[place], _UNKNOWN).astype(np.int32)
         self.breakpoints = Breakpoints(least, below, number, table, shift)
 
 

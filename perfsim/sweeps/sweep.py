@@ -111,10 +111,8 @@ def sweep(
     blocks = [slice(start, min(start + size, each.count)) for start in range(0, each.count, size)]
 
     def compute(block: slice) -> None:
-        for name, values in evaluation.totals(
-            each.machines(block), block.stop - block.start
-        ).items():
-            found[name][block] = values
+        part = {name: values[block] for name, values in found.items()}
+        evaluation.totals(each.machines(block), block.stop - block.start, part)
 
     workers = min(threads or os.cpu_count() or 1, len(blocks))
     if workers == 1:
