@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -253,7 +253,9 @@ def pareto(count: int) -> None:
     begin = time.perf_counter()
     rows = front_of(study)
     took_s = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which a process has from the one that started it.
+    (peak_kb,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    peak = int(peak_kb) / 1024
     print(
         f"{study.count:,} points to a front of {len(rows['sram']):,}: {took_s:.1f} s, "
         f"{study.count / took_s / 1e6:.1f} million a second; peak memory of this process {peak:.0f} MiB"

@@ -149,6 +149,53 @@ def test_a_front_is_what_no_other_point_beats(costs):
     assert sorted(front.rows["at"].tolist()) == wanted
 
 
+@pytest.mark.parametrize("spread", [1, 1e-9, 1e6])
+def test_of_two_costs_only_beaten_points_are_left_out_beforehand(spread):
+    points = np.random.default_rng(5).integers(-40, 40, (3000, 2)) * float(spread)
+    points[7] = 0.0, -np.inf
+    points[1507] = np.inf, 0.0
+    points[1508] = -0.0, 0.0
+    front = Front()
+    front.add(0, points[:1000], {"at": np.arange(1000)})
+    front.add(2, points[:1], {"at": np.arange(1)})  # a later block says nothing of this one
+    new = points[1000:]
+    left = set(front.not_beaten(1, list(new.T)).tolist())
+    beaten_by_front = {
+        at
+        for at, point in enumerate(new)
+        if any((other <= point).all() for other in points[non_dominated(points[:1000])])
+    }
+    assert left
+    assert set(range(len(new))) - left <= beaten_by_front
+    assert len(left & beaten_by_front) < 0.2 * len(beaten_by_front)  # it is worth its while
+
+
+@pytest.mark.parametrize("cost", ["1 / 0", "1 / (sram - 2 MB)", "sram / (matrix - matrix)"])
+def test_a_division_by_zero_is_one_error(perfsim_cli, cost):
+    told = asked(
+        perfsim_cli,
+        *("pareto", "mobilenet", "--hw", HW, "--vary", "sram=1MB,2MB", "--vary", "matrix=1TFLOPS"),
+        *("--cost", "time", "--cost", cost),
+        status=2,
+    )
+    assert f"a division by zero in '{cost}'" in told.err
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 60), (0, 1), (7, 60), (13, 29), (19, 20), (59, 60)]
+)
+def test_a_part_of_a_grid(start, stop):
+    axes = [
+        axis("sram", "1MB,2MB,3MB"),
+        axis("matrix", "1TFLOPS"),
+        axis("vector", "1GFLOPS:4GFLOPS:linear:4"),
+        axis("ddr_bandwidth", "1GB/s:2GB/s:log:5"),
+    ]
+    wanted = list(itertools.product(*(each.values.tolist() for each in axes)))[start:stop]
+    found = Grid(axes).points(start, stop)
+    assert list(zip(*(found[each.key].tolist() for each in axes), strict=True)) == wanted
+
+
 def test_the_smallest_memory_and_rate_are_enough_and_less_is_not():
     network, machine = perfsim.load_network("mobilenet"), perfsim.load_hardware(HW)
 

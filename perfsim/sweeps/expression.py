@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from perfsim.errors import InvalidValueError, describe, nearest_name, unknown_name
 from perfsim.hardware import units
 
@@ -57,7 +59,6 @@ _COMPARE: Mapping[str, Callable[[Values, Values], Values]] = {
     "!=": operator.ne,
 }
 _ADD = {"+": operator.add, "-": operator.sub}
-_MULTIPLY = {"*": operator.mul, "/": operator.truediv}
 _DEEPEST = 50  # brackets inside brackets
 
 
@@ -206,7 +207,14 @@ class _Parser:
         return self._chain(self._product, _ADD)
 
     def _product(self) -> tuple[Node, bool]:
-        return self._chain(self._factor, _MULTIPLY)
+        return self._chain(self._factor, {"*": operator.mul, "/": self._quotient})
+
+    def _quotient(self, over: Values, under: Values) -> Values:
+        if np.any(np.equal(under, 0)):
+            raise InvalidValueError(
+                "", found=f"a division by zero in {describe(self._text)}", expected="none"
+            )
+        return over / under
 
     def _chain(
         self,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _JUDGES = 12  # points of the front that every new point is held against first
+_STAIRS = (
+    12  # bits: with two costs it is held against the whole front, the first cost in so many steps
+)
 _AT_ONCE = 1 << 22  # comparisons
 BLOCK = 1 << 18  # points that each thread has in memory
 
@@ -89,12 +92,25 @@ class Front:
         self.costs, self.numbers = costs[kept], numbers[kept]
         self.rows = {name: values[kept] for name, values in rows.items()}
 
-    def judges(self, number: int) -> Array:
-        """A few points of the front, spread along it, of blocks before this one, shape (judges, costs)."""
+    def not_beaten(self, number: int, costs: Sequence[Array]) -> Array:
+        """The positions of the points of a block that blocks before it may not beat; costs one after the other.
+
+        That is quick and leaves some that are beaten: `non_dominated` has the last word.
+        """
         earlier = self.costs[self.numbers < number]
-        if len(earlier) <= _JUDGES:
-            return earlier
-        return earlier[np.linspace(0, len(earlier) - 1, _JUDGES).astype(np.int64)]
+        if not len(earlier):
+            return np.arange(len(costs[0]))
+        if len(costs) == 2:
+            return np.flatnonzero(costs[1] < _limits(earlier, costs[0]))
+        left = np.arange(len(costs[0]))
+        judges = np.linspace(0, len(earlier) - 1, min(_JUDGES, len(earlier))).astype(np.int64)
+        for judge in earlier[judges]:
+            better = costs[0] < judge[0]
+            for cost, limit in zip(costs[1:], judge[1:], strict=True):
+                better |= cost < limit
+            left = left[better]
+            costs = [cost[better] for cost in costs]
+        return left
 
 
 def front_of(
@@ -115,8 +131,11 @@ def front_of(
     def reduced(number: int) -> tuple[int, Array, Columns]:
         rows = study.rows(number * BLOCK, min((number + 1) * BLOCK, study.count))
         count = len(rows["network"])
-        costs = [np.broadcast_to(each.of(rows), count).astype(np.float64) for each in study.costs]
-        kept = _not_beaten(costs, front.judges(number))
+        costs = [
+            np.broadcast_to(each.of(rows), count).astype(np.float64, copy=False)
+            for each in study.costs
+        ]
+        kept = front.not_beaten(number, costs)
         left = np.stack([cost[kept] for cost in costs], axis=1)
         best = non_dominated(left)
         kept = kept[best]
@@ -139,16 +158,30 @@ def front_of(
     return _by_first_cost(front)
 
 
-def _not_beaten(costs: Sequence[Array], judges: Array) -> Array:
-    """The positions of the points that are better than each judge in one cost at least; costs one after the other."""
-    left = np.arange(len(costs[0]))
-    for judge in judges:
-        better = costs[0] < judge[0]
-        for cost, limit in zip(costs[1:], judge[1:], strict=True):
-            better |= cost < limit
-        left = left[better]
-        costs = [cost[better] for cost in costs]
-    return left
+def _limits(front: Array, first: Array) -> Array:
+    """For each first cost the least second cost of a front of two, shape (points, 2), at lower steps of the first.
+
+    A step is a range of floats with the same leading bits, so a point of a lower step has a lower cost.
+    """
+    steps = _ordinals(front[:, 0])
+    low, high = int(steps.min()), int(steps.max())
+    shift = max((high - low).bit_length() - _STAIRS, 0)
+    count = ((high - low) >> shift) + 1
+    least = np.full(count + 2, np.inf)  # below the front, its steps, above it
+    np.minimum.at(least, ((steps - low) >> shift) + 2, front[:, 1])
+    least = np.minimum.accumulate(least)
+    above = min(low + (count << shift), np.iinfo(np.int64).max)
+    asked = np.clip(_ordinals(first), low - 1, above)
+    asked -= low
+    asked >>= shift
+    asked += 1
+    return np.asarray(least[asked])
+
+
+def _ordinals(values: Array) -> Array:
+    """Whole numbers in the order of 64-bit floats that are no NaN, a difference of 1 for neighbours."""
+    bits = (values + 0.0).view(np.int64)  # -0 becomes 0
+    return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
 
 
 def _by_first_cost(front: Front) -> Columns:

@@ -137,16 +137,27 @@ class Grid:
 
     def points(self, start: int, stop: int) -> dict[str, Array]:
         """The points with these numbers, by key: arrays of shape (stop - start,)."""
-        number = np.arange(start, stop)
         found: dict[str, Array] = {}
+        times = 1
         for axis in reversed(self.axes):
-            number, at = np.divmod(number, len(axis.values))
-            found[axis.key] = axis.values[at]
+            found[axis.key] = _cycled(axis.values, times, start, stop)
+            times *= len(axis.values)
         return {axis.key: found[axis.key] for axis in self.axes}
 
     def description(self) -> dict[str, Any]:
         """What it is, for a record."""
         return {axis.key: axis.values.tolist() for axis in self.axes}
+
+
+def _cycled(values: Array, times: int, start: int, stop: int) -> Array:
+    """Of all values over and over, each so many times in a row, those at the positions from start to below stop."""
+    first, last = start // times, -(-stop // times)
+    at = first % len(values)
+    each = np.resize(np.concatenate([values[at:], values[:at]]), last - first)
+    if times == 1:
+        return each
+    edges = np.clip(np.arange(first, last + 1) * times, start, stop)
+    return np.repeat(each, np.diff(edges))
 
 
 class Sample:

@@ -164,7 +164,7 @@ class Study:
             last = min(self.space.count, first + stop - start)
             parts.append(self._rows_of(variant, first, last))
             start += last - first
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return _joined(parts)
 
     @cached_property
     def categories(self) -> dict[str, list[str]]:
@@ -202,18 +202,22 @@ class Study:
     def _computed(self, number: int, points: Columns, count: int) -> Columns:
         """The totals of points, arrays of shape (points,), or the values of layers, (points, layers)."""
         evaluation = self._evaluation(number)
+        found = {} if self.per_layer else evaluation.empty(count)
         parts: list[Columns] = []
         for start in range(0, max(count, 1), evaluation.block):
             block = slice(start, min(start + evaluation.block, count))
             machines = machines_with(
                 self.machine, {key: values[block] for key, values in points.items()}
             )
-            compute = evaluation.layers if self.per_layer else evaluation.totals
             try:
-                parts.append(compute(machines, block.stop - start))
+                if self.per_layer:
+                    parts.append(evaluation.layers(machines, block.stop - start))
+                else:
+                    part = {name: values[block] for name, values in found.items()}
+                    evaluation.totals(machines, block.stop - start, part)
             except MemoryTooSmallError as error:
                 raise _advised(error, self.variants[number]) from None
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return _joined(parts) if self.per_layer else found
 
     def _by_layer(self, number: int, rows: Columns, found: Columns) -> tuple[Columns, Columns]:
         """A row for each layer of each point, its number from 1 on."""
@@ -253,6 +257,13 @@ class Study:
         }
         text = json.dumps(stated, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """The columns of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _that_hold(
