@@ -8,7 +8,6 @@ Points are ordered by plan inside a block, so that a layer's counts are plain nu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +25,7 @@ from perfsim.sweeps.compiled import (
     is_compiled,
     tables,
 )
+from perfsim.sweeps.freed_memory import keep_freed_memory
 from perfsim.sweeps.plans import Plan, plans_of
 from perfsim.sweeps.schedule import Schedule, some_machines
 from perfsim.timing.output_stage import output_stage, work_with
@@ -81,7 +81,7 @@ class Evaluation:
         timing: str | None,
         columns: Sequence[str] | None = None,
     ) -> None:
-        _keep_freed_memory()
+        keep_freed_memory()
         self._machine = machine
         self._placement, self._timing = policies_of(machine, placement, timing)
         self._program = lower(network)
@@ -243,17 +243,6 @@ class Evaluation:
                 by_row=by_row,
             )
         return self._schedules[key]
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let this process keep the memory of arrays for those after them, up to 62 MiB of it.
-
-    The C library gives what is above a threshold back to the system, which then has to find and clear the pages of
-    each block of machines again. Freeing a large array once makes glibc raise the threshold to twice its size
-    (mallopt(3), M_MMAP_THRESHOLD); other libraries let it pass. None of the array is ever touched.
-    """
-    _ = np.empty(31 << 20, dtype=np.uint8)
 
 
 def _runs(numbers: Array) -> Iterator[tuple[int, slice]]:

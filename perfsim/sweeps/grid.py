@@ -178,10 +178,13 @@ class Sample:
         """The points with these numbers, by key: arrays of shape (stop - start,)."""
         if self.sampler == "sobol":
             with self._lock:
-                share = self._even(start, stop)
+                shares = [self._even(start, stop)]
         else:
-            share = self._random(start, stop)
-        return {axis.key: _spread(axis, share[:, at]) for at, axis in enumerate(self.axes)}
+            shares = self._random(start, stop)
+        parts = [
+            [_spread(axis, part[:, at]) for part in shares] for at, axis in enumerate(self.axes)
+        ]
+        return {axis.key: np.concatenate(each) for axis, each in zip(self.axes, parts, strict=True)}
 
     def _even(self, start: int, stop: int) -> Array:
         from scipy.stats import qmc
@@ -195,13 +198,13 @@ class Sample:
         # One first: of others than powers of two the engine would warn that they are no balanced set.
         return np.concatenate([engine.random(1), engine.random(stop - start - 1)])
 
-    def _random(self, start: int, stop: int) -> Array:
-        parts = []
+    def _random(self, start: int, stop: int) -> list[Array]:
+        parts: list[Array] = []
         for number in range(start // _SEEDED, -(-stop // _SEEDED)):
             first = number * _SEEDED
             drawn = np.random.default_rng([self.seed, number]).random((_SEEDED, len(self.axes)))
             parts.append(drawn[max(start - first, 0) : stop - first])
-        return np.concatenate(parts)
+        return parts
 
     def description(self) -> dict[str, Any]:
         """What it is, for a record."""

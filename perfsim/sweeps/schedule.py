@@ -108,19 +108,17 @@ class Schedule:
         self._constants: dict[int, Values] = {}  # by number of a step
         self._known: dict[Hashable, int] = {}
         self._results = self._build(wanted)
-        self._last_use = self._last_uses()
+        self._needed = self._needed_steps()
 
     def run(self, machines: Machines) -> dict[str, Values]:
         """The totals by name: each a number, or an array of shape (machines,)."""
         values: list[Values] = [None] * len(self._steps)
         for number, value in self._constants.items():
             values[number] = value
-        for number, step in enumerate(self._steps):
-            if number not in self._constants and number in self._last_use:
-                values[number] = step.run(machines, [values[each] for each in step.inputs])
-                for each in step.inputs:
-                    if self._last_use[each] == number and each not in self._constants:
-                        values[each] = None  # its memory is used again while it is in the cache
+        for number, step, last_used in self._needed:
+            values[number] = step.run(machines, [values[each] for each in step.inputs])
+            for each in last_used:
+                values[each] = None  # its memory is used again while it is in the cache
         return {name: values[number] for name, number in self._results.items()}
 
     def _build(self, wanted: Sequence[str]) -> dict[str, int]:
@@ -142,15 +140,17 @@ class Schedule:
     def _named(self, name: str, at: int) -> int:
         return self._value(at, name)
 
-    def _last_uses(self) -> dict[int, int]:
-        """For each step that a result needs the last step that takes it, itself where that is none."""
-        last: dict[int, int] = {number: number for number in self._results.values()}
-        end = len(self._steps)
-        for number in range(end - 1, -1, -1):
-            if number in last and number not in self._constants:
-                for each in self._steps[number].inputs:
-                    last.setdefault(each, number)
-        return last | dict.fromkeys(self._results.values(), end)
+    def _needed_steps(self) -> list[tuple[int, _Step, list[int]]]:
+        """The steps that the results need, in order: number, step, and what no step after it takes."""
+        taken = set(self._results.values()) | self._constants.keys()  # by a later step, or kept
+        needed: list[tuple[int, _Step, list[int]]] = []
+        for number in range(len(self._steps) - 1, -1, -1):
+            if number in taken and number not in self._constants:
+                step = self._steps[number]
+                last_used = [each for each in dict.fromkeys(step.inputs) if each not in taken]
+                taken.update(last_used)
+                needed.append((number, step, last_used))
+        return needed[::-1]
 
     def _constant(self, value: Values) -> int:
         value = np.asarray(value)[()]
@@ -221,11 +221,8 @@ class Schedule:
         if self._are_constant(inputs):
             values = (self._constants[number] for number in inputs)
             return self._constant(formula.of(dict(zip(names, values, strict=True))))
-        return self._step(
-            (formula.symbol, inputs),
-            lambda _, values: formula.of(dict(zip(names, values, strict=True))),
-            inputs,
-        )
+        function = formula.function
+        return self._step((formula.symbol, inputs), lambda _, values: function(*values), inputs)
 
     def _sum(self, numbers: Sequence[int]) -> int:
         """The left fold, one layer after the other."""

@@ -104,6 +104,17 @@ class Formula:
         # The texts are constants of this package; they have no builtins to call.
         return eval(self.code, GLOBALS, values)
 
+    @cached_property
+    def function(self) -> Callable[..., Values]:
+        """The formula as a function of the values of `names`, in that order: `of` where all of them are at hand."""
+        tree = _Lazily().visit(ast.parse(self.text, self.symbol, "eval"))
+        arguments = ast.arguments(
+            [], [ast.arg(name) for name in self.names], None, [], [], None, []
+        )
+        whole = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, tree.body)))
+        found: Callable[..., Values] = eval(compile(whole, self.symbol, "eval"), GLOBALS)
+        return found
+
     def for_one(self, values: Mapping[str, Values]) -> Formula:
         """The formula as it is for one layer: of each ``where`` the branch that applies to its `values`."""
         if "where(" not in self.text:
