@@ -115,7 +115,7 @@ class Plans:
         missing = sram_bytes[found == _UNKNOWN]
         if len(missing):
             with self._lock:
-                self._add(np.unique(missing))
+                self._add(np.sort(missing))
             found = self._known(sram_bytes)
         return found
 
