@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -29,9 +29,9 @@ import numpy as np
 from perfsim import bundled_networks, load_hardware, load_network, lower, simulate, sweep
 from perfsim.hardware.machine import Machine
 from perfsim.network.graph import Network
-from perfsim.sweeps.dataset import in_order, run_study
+from perfsim.sweeps.dataset import run_study
 from perfsim.sweeps.front import front_of
-from perfsim.sweeps.pool import pool_of
+from perfsim.sweeps.pool import open_pool
 from perfsim.sweeps.request import make_study
 
 VELA_S = 0.38  # processor time of ethos-u-vela for one more configuration of a MobileNet, as issued
@@ -214,7 +214,7 @@ def networks() -> None:
     """All bundled networks at four batch sizes on 1,000 machines, by one process and by two, their start included."""
     study = make_study(
         list(bundled_networks()),
-        lambda model, scales: load_network(model, **scales),
+        scaled,
         load_hardware("4MB_4GBs_4TF"),
         [
             "batch=1,2,3,4",
@@ -222,14 +222,23 @@ def networks() -> None:
             "ddr_bandwidth=1GB/s:9GB/s:linear:100",
         ],
     )
-    study.fingerprint()  # lowers them, which is not shared out
-    for jobs in (1, 2):
+    for jobs in (1, 2, 1, 2):
+        fresh = study.without_networks()
         with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "sweep.parquet")
             begin = time.perf_counter()
-            compute = pool_of(jobs) if jobs > 1 else in_order
-            run_study(replace(study), str(Path(folder) / "sweep.parquet"), compute=compute)
+            if jobs == 1:
+                run_study(fresh, path)
+            else:
+                with open_pool(jobs, fresh) as pool:
+                    run_study(pool.study, path, compute=pool.compute)
             took_s = time.perf_counter() - begin
         print(f"{len(study.variants)} networks on 1,000 machines, {jobs} at once: {took_s:.1f} s")
+
+
+def scaled(model: str, scales: Mapping[str, Any]) -> Network:
+    """A bundled network."""
+    return load_network(model, **scales)
 
 
 def pareto(count: int) -> None:

@@ -97,9 +97,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from perfsim.sweeps.dataset import run_study
     from perfsim.sweeps.request import check_room
 
-    check_room(study, output)
     try:
-        with _computing(study, arguments, jobs) as compute:
+        with _computing(study, arguments, jobs) as (study, compute):
+            check_room(study, output)
             count = run_study(
                 study, output, compute=compute, resume=arguments.resume, progress=progress
             )
@@ -130,18 +130,24 @@ def _jobs(arguments: argparse.Namespace, output: str | None) -> int | None:
 
 
 @contextmanager
-def _computing(study: Study, arguments: argparse.Namespace, jobs: int | None) -> Iterator[Compute]:
-    """What computes the partitions: this process, others here, or a cluster while it is open."""
+def _computing(
+    study: Study, arguments: argparse.Namespace, jobs: int | None
+) -> Iterator[tuple[Study, Compute]]:
+    """What computes the partitions: this process, others here, or a cluster while it is open; and of which study."""
     if arguments.cluster is None:
         from perfsim.sweeps.dataset import in_order
-        from perfsim.sweeps.pool import default_jobs, pool_of
+        from perfsim.sweeps.pool import default_jobs, open_pool
 
         jobs = jobs or default_jobs(study)
-        yield pool_of(jobs) if jobs > 1 else in_order
+        if jobs == 1:
+            yield study, in_order
+            return
+        with open_pool(jobs, study) as pool:
+            yield pool.study, pool.compute
         return
     from perfsim.sweeps.cluster import open_cluster
 
     with open_cluster(arguments.cluster) as cluster:
         if not cluster.threads and not arguments.quiet:
             complain(f"{arguments.cluster} has no workers yet: waiting for them")
-        yield cluster.compute
+        yield study, cluster.compute

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perfsim.cli import common
@@ -88,7 +89,6 @@ def read_study(
     costs: Sequence[str] = (),
 ) -> Study:
     """What the command line states."""
-    from perfsim.frontends import load_network
     from perfsim.hardware.profile import load_hardware
     from perfsim.sweeps.request import make_study
 
@@ -98,13 +98,9 @@ def read_study(
     if sample == 0:
         raise InvalidValueError("", found="0", expected="1 or more").at(file="--sample")
 
-    def load(model: str, scales: Mapping[str, Any]) -> Network:
-        settings = {**for_network, **scales}
-        return load_network(model, allow_unpriced=arguments.allow_unpriced, **settings)
-
     return make_study(
         arguments.models,
-        load,
+        partial(_load, for_network, arguments.allow_unpriced),
         load_hardware(arguments.hw[0], **for_machine),
         arguments.vary,
         sample=sample,
@@ -117,6 +113,14 @@ def read_study(
         per_layer=per_layer,
         costs=costs,
     )
+
+
+def _load(
+    settings: Mapping[str, Any], allow_unpriced: bool, model: str, scales: Mapping[str, Any]
+) -> Network:
+    from perfsim.frontends import load_network
+
+    return load_network(model, allow_unpriced=allow_unpriced, **{**settings, **scales})
 
 
 class Progress:

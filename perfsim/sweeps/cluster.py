@@ -22,7 +22,6 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -236,8 +235,8 @@ def _needed() -> str:
 
 
 def _packed(study: Study) -> bytes:
-    """A study as it is sent: what tells whether it arrived as it is here, and itself without what it derived."""
-    body = pickle.dumps(replace(study))
+    """A study as it is sent: what tells whether it arrived as it is here, and itself with its networks."""
+    body = pickle.dumps(study.with_networks())
     return zlib.compress(pickle.dumps((__version__, np.__version__, _probe(study), body)))
 
 

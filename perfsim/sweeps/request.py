@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,8 @@ def make_study(
 ) -> Study:
     """The sweep of `models` on `machine` that these texts state.
 
-    load: gives a network at some scales, by key of its file. vary: ``KEY=VALUES`` each, of the machine's file or of
+    load: gives a network at some scales, by key of its file; called when a network is needed, for `pool` in other
+    processes. vary: ``KEY=VALUES`` each, of the machine's file or of
     `SCALES`; see `grid.parse_axis`. sample: of the machine's numbers, how many points to draw for each network.
     where: conditions; see `expression`. costs: numbers of which less is better; then only what they need is computed.
 
@@ -88,7 +90,7 @@ def make_study(
     for model in models:
         for values_of in combinations:
             scale = {axis.key: value for axis, value in zip(scales, values_of, strict=True)}
-            variants.append(Variant(load(model, scale), scale))
+            variants.append(Variant(partial(load, model, scale), scale))
     study = Study(variants, machine, space, placement, timing, columns, per_layer=per_layer)
     known = [*study.inputs, *study.stated_columns]
     conditions = [_expression(text, known, "--where", condition=True) for text in where]

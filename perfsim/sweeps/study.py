@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -29,27 +29,64 @@ if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.network.graph import Network
     from perfsim.placement.placement import PlacementPolicy
-    from perfsim.program import Program
     from perfsim.sweeps.expression import Expression
     from perfsim.sweeps.grid import Space
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 PARTITION = 1 << 20  # points: what is done again after a kill, and what is held in memory
+_OF_LAYER = ("name", "op")  # texts of each layer, as in `Facts.layers`
 _NETWORKS = 16  # in one partition at most: with few points each, they are what takes the time
+
+
+class Facts(NamedTuple):
+    """What a sweep must know of each network before it begins.
+
+    Attributes:
+        name: the network's.
+        digest: of all counts of its layers.
+        layers: (name, operator) of each.
+    """
+
+    name: str
+    digest: str
+    layers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One network at one scale.
+    """One network at one scale, read and lowered when it is needed.
 
     Attributes:
-        network: read at that scale.
+        read: gives the network at that scale.
         scales: what was changed of its file, by key: ``{"width": 0.5, "batch": 4}``.
     """
 
-    network: Network
+    read: Callable[[], Network]
     scales: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network; raises InputError where it cannot be read."""
+        return self.read()
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is known of it; raises InputError."""
+        program = lower(self.network)
+        counts = json.dumps(counts_table(program), sort_keys=True, default=str)
+        layers = tuple((layer.name, layer.op) for layer in program.layers)
+        return Facts(self.network.name, hashlib.sha256(counts.encode()).hexdigest(), layers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """A network that was read before."""
+
+    network: Network
+
+    def __call__(self) -> Network:
+        return self.network
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +102,7 @@ class Study:
         where: conditions; only points for which all hold are in the result.
         per_layer: whether there is a row for each layer.
         costs: numbers of which less is better, for `front.front_of`.
+        known: of each variant its facts, where somebody has found them out already.
     """
 
     variants: Sequence[Variant]
@@ -76,6 +114,22 @@ class Study:
     where: Sequence[Expression] = ()
     per_layer: bool = False
     costs: Sequence[Expression] = ()
+    known: Sequence[Facts] = ()
+
+    @cached_property
+    def facts(self) -> Sequence[Facts]:
+        """Those of each variant; raises InputError where one cannot be read."""
+        return self.known or [each.facts for each in self.variants]
+
+    def with_networks(self) -> Study:
+        """The same for where the files of the networks are not: with them, and without what was derived."""
+        variants = [Variant(_Given(each.network), each.scales) for each in self.variants]
+        return replace(self, variants=variants, known=self.facts)
+
+    def without_networks(self) -> Study:
+        """The same for another process, which reads the networks that it needs."""
+        variants = [Variant(each.read, each.scales) for each in self.variants]
+        return replace(self, variants=variants)
 
     @property
     def count(self) -> int:
@@ -89,12 +143,8 @@ class Study:
         return max(points, 1)
 
     @cached_property
-    def _programs(self) -> list[Program]:
-        return [lower(each.network) for each in self.variants]
-
-    @cached_property
     def _rows_per_point(self) -> int:
-        return max(len(each.layers) for each in self._programs) if self.per_layer else 1
+        return max(len(each.layers) for each in self.facts) if self.per_layer else 1
 
     @property
     def most_rows(self) -> int:
@@ -170,14 +220,24 @@ class Study:
     def categories(self) -> dict[str, list[str]]:
         """What the codes of a column of text mean."""
         return {
-            "network": list(dict.fromkeys(each.network.name for each in self.variants)),
+            "network": list(dict.fromkeys(each.name for each in self.facts)),
             "bound": list(BOUNDS),
-            **({name: self._names_of(name) for name in ("name", "op")} if self.per_layer else {}),
+            **(
+                {name: self._texts(at) for at, name in enumerate(_OF_LAYER)}
+                if self.per_layer
+                else {}
+            ),
         }
 
-    def _names_of(self, attribute: str) -> list[str]:
-        layers = (layer for program in self._programs for layer in program.layers)
-        return list(dict.fromkeys(getattr(layer, attribute) for layer in layers))
+    def _texts(self, at: int) -> list[str]:
+        return list(dict.fromkeys(layer[at] for each in self.facts for layer in each.layers))
+
+    @cached_property
+    def _codes(self) -> dict[str, dict[str, int]]:
+        return {
+            name: {text: code for code, text in enumerate(texts)}
+            for name, texts in self.categories.items()
+        }
 
     def _rows_of(self, number: int, first: int, last: int) -> Columns:
         variant = self.variants[number]
@@ -188,7 +248,7 @@ class Study:
             points = {key: values[kept] for key, values in points.items()}
         count = last - first if kept is None else len(kept)
         found = self._computed(number, points, count)
-        code = self.categories["network"].index(variant.network.name)
+        code = self._codes["network"][self.facts[number].name]
         rows: Columns = {"network": np.full(count, code, dtype=np.int32)}
         rows |= {key: np.full(count, value) for key, value in variant.scales.items()}
         rows |= points
@@ -221,13 +281,12 @@ class Study:
 
     def _by_layer(self, number: int, rows: Columns, found: Columns) -> tuple[Columns, Columns]:
         """A row for each layer of each point, its number from 1 on."""
-        layers = self._programs[number].layers
+        layers = self.facts[number].layers
         points = len(rows["network"])
         rows = {key: np.repeat(values, len(layers)) for key, values in rows.items()}
         rows["layer"] = np.tile(np.arange(1, len(layers) + 1), points)
-        for name in ("name", "op"):
-            texts = self.categories[name]
-            codes = np.array([texts.index(getattr(layer, name)) for layer in layers], np.int32)
+        for at, name in enumerate(_OF_LAYER):
+            codes = np.array([self._codes[name][layer[at]] for layer in layers], np.int32)
             rows[name] = np.tile(codes, points)
         return rows, {name: values.ravel() for name, values in found.items()}
 
@@ -238,8 +297,8 @@ class Study:
             "perfsim": __version__,
             "partition": self.partition_size,
             "networks": [
-                [each.network.name, each.scales, counts_table(lower(each.network))]
-                for each in self.variants
+                [facts.name, each.scales, facts.digest]
+                for each, facts in zip(self.variants, self.facts, strict=True)
             ],
             "machine": [
                 *machine.numbers,
