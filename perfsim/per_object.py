@@ -1,29 +1,40 @@
-"""Results kept beside the immutable value that they were derived from."""
+"""Results kept in the immutable value that they were derived from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 Derived = TypeVar("Derived")
+
+_NAME = "_derived"
+
+
+class _Kept(dict[Any, Any]):
+    """Results by the function that gave them; a copy of the value, or one in another process, begins without."""
+
+    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
+        return _Kept, ()
 
 
 def per_object(function: Callable[[Value], Derived]) -> Callable[[Value], Derived]:
     """`function`, run once per object of an immutable class that compares by identity.
 
-    A network is lowered once however many machines it meets; what is kept goes with the object.
+    A network is lowered once however many machines it meets. What is kept is part of the object, and goes with it even
+    where it refers to the object itself, as a program to its network: a table beside them would keep both for ever.
     """
-    kept: WeakKeyDictionary[Value, Derived] = WeakKeyDictionary()
 
     @wraps(function)
     def derived(value: Value) -> Derived:
+        kept = value.__dict__.get(_NAME)
+        if kept is None:
+            kept = value.__dict__.setdefault(_NAME, _Kept())
         try:
-            return kept[value]
+            result: Derived = kept[function]
         except KeyError:
-            result = kept[value] = function(value)
-            return result
+            result = kept[function] = function(value)
+        return result
 
     return derived

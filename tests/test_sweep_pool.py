@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from perfsim import load_hardware, load_network
-from perfsim.errors import MemoryTooSmallError
+from perfsim.errors import InputError, MemoryTooSmallError
 from perfsim.sweeps.dataset import in_order
 from perfsim.sweeps.pool import default_jobs, open_pool
 from perfsim.sweeps.request import make_study
@@ -145,6 +147,13 @@ def study_of(*vary, models=("lenet5",)):
     return make_study(models, load, load_hardware("kv260_dpu"), vary)
 
 
+def load_and_tell(folder, model, scales):
+    """Notes in a file who has read what."""
+    with (Path(folder) / f"{model}-{scales['batch']}").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    return load(model, scales)
+
+
 def through_a_pool(study, numbers, jobs=2):
     with open_pool(jobs, study) as pool:
         return list(pool.compute(pool.study, numbers))
@@ -171,3 +180,51 @@ def test_the_first_partition_that_fails_is_told():
         through_a_pool(study, range(4))
     assert str(there.value) == str(here.value)
     assert through_a_pool(study, []) == []
+
+
+def test_each_network_is_read_by_one_process_and_not_by_this_one(tmp_path):
+    reads = partial(load_and_tell, tmp_path)
+    vary = ["batch=1:20:linear:20", "ddr_bandwidth=1GB/s,2GB/s"]
+    study = make_study(["lenet5", "sum_mlp"], reads, load_hardware("kv260_dpu"), vary)
+    with open_pool(2, study) as pool:
+        there = dict(pool.compute(pool.study, range(pool.study.partitions)))
+        readers = {path.name: path.read_text().split() for path in tmp_path.iterdir()}
+    assert len(readers) == 40
+    assert sum(map(len, readers.values())) <= 40 + 16 + 1  # a partition may have been taken over
+    # This process reads the first, whose machine says what columns there are.
+    assert {name for name, pids in readers.items() if str(os.getpid()) in pids} <= {"lenet5-1"}
+    here = dict(in_order(study, range(study.partitions)))
+    assert there.keys() == here.keys()
+    for number, rows in here.items():
+        for name, values in rows.items():
+            assert np.array_equal(values, there[number][name])
+
+
+def test_the_first_network_that_cannot_be_read_is_told(tmp_path):
+    good = tmp_path / "good.yaml"
+    good.write_text("input: [1, 8, 8]\nlayers:\n  - conv: {channels: 4, kernel: 3}\n")
+    bad, worse = tmp_path / "bad.yaml", tmp_path / "worse.yaml"
+    bad.write_text("input: [1, 8, 8]\nlayers:\n  - covn: {channels: 4, kernel: 3}\n")
+    worse.write_text("layers: 3")
+    models = [str(path) for path in (good, good, good, bad, good, worse)]
+    study = study_of("ddr_bandwidth=1GB/s,2GB/s", models=models)
+    with pytest.raises(InputError) as here:
+        _ = study.facts
+    with pytest.raises(InputError) as there, open_pool(2, study) as pool:
+        _ = pool.study
+    assert str(there.value) == str(here.value)
+    assert "bad.yaml" in str(here.value)
+
+
+def test_a_sweep_of_networks_leaves_nothing_when_one_is_wrong(perfsim_cli, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("layers: 3")
+    output = tmp_path / "x.csv"
+    for jobs in ("1", "2"):
+        run = perfsim_cli(
+            *("sweep", "lenet5", str(bad), "--hw", "kv260_dpu", "--vary", "sram=1MB,2MB"),
+            *("--jobs", jobs, "-o", str(output)),
+        )
+        assert run.status == 2
+        assert "bad.yaml" in run.err
+        assert sorted(tmp_path.iterdir()) == [bad]

@@ -29,13 +29,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from perfsim.errors import PerfsimError, WorkerError
 from perfsim.simulation import policies_of
 from perfsim.sweeps.interrupts import no_interrupts
+from perfsim.sweeps.study import NETWORKS
 
 if TYPE_CHECKING:
     from perfsim.sweeps.evaluation import Columns
-    from perfsim.sweeps.study import Facts, Study
+    from perfsim.sweeps.study import Study
+    from perfsim.sweeps.variant import Facts
 
 _PER_PROCESS = 2  # tasks under way for each: one computed, one waiting
-_NETWORKS = 16  # whose facts are one task at most
 _MANY = 64  # networks from which on reading them is worth the start of processes
 
 Message: TypeAlias = tuple[str, Any]  # what a process is to do, and with what
@@ -92,8 +93,7 @@ class Pool:
     def study(self) -> Study:
         """The study with the facts of its networks, each read and lowered by one of the processes."""
         numbers = range(len(self._given.variants))
-        step = min(_NETWORKS, -(-len(numbers) // (_PER_PROCESS * self._jobs)))
-        groups = [numbers[start : start + step] for start in numbers[::step]]
+        groups = [numbers[start : start + NETWORKS] for start in numbers[::NETWORKS]]
         found: list[Sequence[Facts]] = [()] * len(groups)
         for at, facts, worker in self._answers([("facts", group) for group in groups]):
             found[at] = facts

@@ -14,7 +14,8 @@ from perfsim.errors import InputError, InvalidValueError, UnknownNameError, unkn
 from perfsim.hardware.fields import FIELDS, Field, field_of
 from perfsim.sweeps.expression import Expression, parse_expression
 from perfsim.sweeps.grid import Axis, Grid, Sample, parse_axis
-from perfsim.sweeps.study import Study, Variant
+from perfsim.sweeps.study import Study
+from perfsim.sweeps.variant import Variant
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine

@@ -6,28 +6,27 @@ order, and what comes out depends neither on who makes it nor on what was made b
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from perfsim import __version__
 from perfsim.errors import MemoryTooSmallError
 from perfsim.hardware.machine import numbers_in
-from perfsim.program import lower
-from perfsim.result import counts_table
 from perfsim.simulation import policies_of
 from perfsim.sweeps.evaluation import Columns, Evaluation
 from perfsim.sweeps.machines import check_rate, machines_with
+from perfsim.sweeps.variant import Facts, Given, Variant
 from perfsim.timing.kernel import BOUNDS
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
-    from perfsim.network.graph import Network
     from perfsim.placement.placement import PlacementPolicy
     from perfsim.sweeps.expression import Expression
     from perfsim.sweeps.grid import Space
@@ -35,58 +34,9 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, Any]
 
 PARTITION = 1 << 20  # points: what is done again after a kill, and what is held in memory
+_COLLECTED = 64  # networks, after which the memory of those that are done is looked for
 _OF_LAYER = ("name", "op")  # texts of each layer, as in `Facts.layers`
-_NETWORKS = 16  # in one partition at most: with few points each, they are what takes the time
-
-
-class Facts(NamedTuple):
-    """What a sweep must know of each network before it begins.
-
-    Attributes:
-        name: the network's.
-        digest: of all counts of its layers.
-        layers: (name, operator) of each.
-    """
-
-    name: str
-    digest: str
-    layers: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """One network at one scale, read and lowered when it is needed.
-
-    Attributes:
-        read: gives the network at that scale.
-        scales: what was changed of its file, by key: ``{"width": 0.5, "batch": 4}``.
-    """
-
-    read: Callable[[], Network]
-    scales: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def network(self) -> Network:
-        """The network; raises InputError where it cannot be read."""
-        return self.read()
-
-    @cached_property
-    def facts(self) -> Facts:
-        """What is known of it; raises InputError."""
-        program = lower(self.network)
-        counts = json.dumps(counts_table(program), sort_keys=True, default=str)
-        layers = tuple((layer.name, layer.op) for layer in program.layers)
-        return Facts(self.network.name, hashlib.sha256(counts.encode()).hexdigest(), layers)
-
-
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """A network that was read before."""
-
-    network: Network
-
-    def __call__(self) -> Network:
-        return self.network
+NETWORKS = 16  # in one partition at most: with few points each, they are what takes the time
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +73,7 @@ class Study:
 
     def with_networks(self) -> Study:
         """The same for where the files of the networks are not: with them, and without what was derived."""
-        variants = [Variant(_Given(each.network), each.scales) for each in self.variants]
+        variants = [Variant(Given(each.network), each.scales) for each in self.variants]
         return replace(self, variants=variants, known=self.facts)
 
     def without_networks(self) -> Study:
@@ -139,7 +89,7 @@ class Study:
     @property
     def partition_size(self) -> int:
         """How many points a partition has."""
-        points = min(PARTITION // self._rows_per_point, _NETWORKS * self.space.count)
+        points = min(PARTITION // self._rows_per_point, NETWORKS * self.space.count)
         return max(points, 1)
 
     @cached_property
@@ -213,6 +163,11 @@ class Study:
             variant, first = divmod(start, self.space.count)
             last = min(self.space.count, first + stop - start)
             parts.append(self._rows_of(variant, first, last))
+            if last == self.space.count:  # its plans take more room than all else
+                self._evaluations.pop(variant, None)
+                self.variants[variant].forget()
+                if variant % _COLLECTED == _COLLECTED - 1:
+                    gc.collect()  # programs and their plans refer to each other
             start += last - first
         return _joined(parts)
 
