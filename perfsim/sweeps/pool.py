@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -95,7 +95,7 @@ class Pool:
         numbers = range(len(self._given.variants))
         groups = [numbers[start : start + NETWORKS] for start in numbers[::NETWORKS]]
         found: list[Sequence[Facts]] = [()] * len(groups)
-        for at, facts, worker in self._answers([("facts", group) for group in groups]):
+        for at, facts, worker in self._answers(len(groups), lambda at: ("facts", groups[at])):
             found[at] = facts
             self._owners |= dict.fromkeys(groups[at], worker)
         self._facts = [each for group in found for each in group]
@@ -109,8 +109,12 @@ class Pool:
         size, count = study.partition_size, study.space.count
         # Where a network has many partitions they are for all processes.
         owners = [self._owners[number * size // count] for number in wanted if size >= count]
-        tasks = [("rows", (each * size, min((each + 1) * size, study.count))) for each in wanted]
-        for at, columns, _worker in self._answers(tasks, owners):
+
+        def task(at: int) -> Message:
+            start = wanted[at] * size
+            return "rows", (start, min(start + size, study.count))
+
+        for at, columns, _worker in self._answers(len(wanted), task, owners):
             yield wanted[at], columns
 
     def end(self) -> None:
@@ -123,16 +127,16 @@ class Pool:
         self._workers.clear()
 
     def _answers(
-        self, tasks: Sequence[Message], owners: Sequence[_Worker] = ()
+        self, count: int, task: Callable[[int], Message], owners: Sequence[_Worker] = ()
     ) -> Iterator[tuple[int, Any, _Worker]]:
-        """Each task's number, answer and who gave it, as they are finished."""
-        common = deque(range(len(tasks)) if not owners else ())
+        """Of so many tasks the number, the answer and who gave it, as they are finished."""
+        common = deque(range(count) if not owners else ())
         for number, owner in enumerate(owners):
             owner.tasks.append(number)
         failed: dict[int, PerfsimError] = {}
         while True:
             # After a failure only those before it are computed, so that the first one is told, as without a pool.
-            self._assign(tasks, common, min(failed, default=len(tasks)))
+            self._assign(task, common, min(failed, default=count))
             busy = {worker.connection: worker for worker in self._workers if worker.under_way}
             if not busy:
                 break
@@ -147,7 +151,7 @@ class Pool:
         if failed:
             raise failed[min(failed)]
 
-    def _assign(self, tasks: Sequence[Message], common: deque[int], below: int) -> None:
+    def _assign(self, task: Callable[[int], Message], common: deque[int], below: int) -> None:
         """Give each process as much as keeps it busy, of the tasks below a number."""
 
         def taken(worker: _Worker | None) -> int | None:
@@ -162,11 +166,11 @@ class Pool:
         for depth in range(_PER_PROCESS):
             for worker in self._workers:
                 if len(worker.under_way) <= depth and (number := taken(worker)) is not None:
-                    self._give(worker, number, tasks[number])
+                    self._give(worker, number, task(number))
             while not depth and len(self._workers) < self._jobs:
                 if (number := taken(None)) is None:
                     break
-                self._give(self._started(), number, tasks[number])
+                self._give(self._started(), number, task(number))
 
     def _give(self, worker: _Worker, number: int, task: Message) -> None:
         self._send(worker, task)
