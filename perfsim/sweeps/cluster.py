@@ -135,9 +135,11 @@ def _local_cluster(processes: int) -> Iterator[Any]:
     distributed = _distributed()
     with (
         tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder,
-        # Dask looks so long after the end of a worker whether it has another, and else never starts one again; it may
+        # So long after the end of a worker Dask looks whether there is another, and else never starts one again; it may
         # look in the second that a start takes.
-        distributed.dask.config.set({"distributed.deploy.lost-worker-timeout": _NEVER}),
+        distributed.dask.config.set(
+            {"temporary-directory": folder, "distributed.deploy.lost-worker-timeout": _NEVER}
+        ),
     ):
         with no_interrupts():
             cluster = distributed.LocalCluster(
@@ -148,7 +150,6 @@ def _local_cluster(processes: int) -> Iterator[Any]:
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 memory_limit=0,  # as without a cluster: nothing is ended for the memory that it takes
-                local_directory=folder,
                 silence_logs=logging.CRITICAL,
             )
         with cluster:
