@@ -11,20 +11,23 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from itertools import count
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
-from perfsim import ClusterError, load_hardware, load_network
+from perfsim import ClusterError, __version__, load_hardware, load_network
 from perfsim.sweeps import cluster, dataset
 from perfsim.sweeps.request import make_study
 
 # What every process of these tests begins with: small partitions, and without numba, whose loading takes longer than
-# all of a sweep. A worker notes in LOG which partition it begins, and stops in the one that HOLD names.
+# all of a sweep. A worker notes in LOG which partition it begins, stops in the one that HOLD names, ends in the one
+# that DEADLY names, and does in the one that RAISES names what follows there.
 PRELUDE = """
 import os, signal, time
 from pathlib import Path
@@ -42,10 +45,31 @@ if log and study.Study.partition.__name__ != "noted":  # Dask runs this twice
             time.sleep(0.01)
         if os.environ.get("DEADLY") == str(number):
             os.kill(os.getpid(), signal.SIGKILL)
+        raises = os.environ.get("RAISES", "").split(" ", 1)
+        if str(number) == raises[0]:
+            exec(raises[1])
         return compute(self, number)
     study.Study.partition = noted
 """
-COMMAND = f"{PRELUDE}\nimport sys\nfrom perfsim.cli import main\nsys.exit(main(sys.argv[1:]))"
+MAIN = "\nimport sys\nfrom perfsim.cli import main\nsys.exit(main(sys.argv[1:]))"
+COMMAND = PRELUDE + MAIN
+# Ends the first worker that is asked for rows, after it is known that it has them and before it is connected to.
+ENDED = f"""{PRELUDE}
+import distributed.worker, socket
+ask, ended = distributed.worker.get_data_from_worker, []
+async def asked(rpc, keys, address, **more):
+    if not ended:
+        ended.append(address)
+        os.kill(int(Path(log).read_text().split()[1]), signal.SIGKILL)
+        host, port = address.removeprefix("tcp://").split(":")
+        try:
+            while True:
+                socket.create_connection((host, int(port))).close()
+        except OSError:
+            pass
+    return await ask(rpc, keys, address, **more)
+distributed.worker.get_data_from_worker = asked
+{MAIN}"""
 POINTS = (
     *("sweep", "sum_mlp", "--hw", "1MB_1GBs_1TF", "--placement", "liveness", "--quiet"),
     *("--vary", "sram=64KiB:16MiB:log:100", "--vary", "ddr_bandwidth=1GB/s:9GB/s:linear:200"),
@@ -211,7 +235,11 @@ def test_local_processes_are_one_thread_each_and_are_replaced_when_killed(
     log, output = tmp_path / "log", tmp_path / "x.csv"
     log.touch()
     process = everywhere.sweep(
-        output, "--cluster", "local:1", LOG=str(log), HOLD=f"3 {tmp_path / 'killed'}"
+        *(output, "--cluster", "local:1"),
+        LOG=str(log),
+        HOLD=f"3 {tmp_path / 'killed'}",
+        # Dask gives up a process that is not there again so long after its end.
+        DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="50ms",
     )
     held = until(lambda: dict(begun(log)).get(3))
     assert [number for number, _ in begun(log)][-1] == 3  # no other is begun while it is held
@@ -221,6 +249,18 @@ def test_local_processes_are_one_thread_each_and_are_replaced_when_killed(
     assert output.read_bytes() == undisturbed
     assert len({where for _, where in begun(log)}) == 2
     assert process.errors.read_text() == ""
+
+
+def test_a_worker_that_ends_when_its_rows_are_asked_for_is_not_waited_for(
+    tmp_path, everywhere, undisturbed
+):
+    output, log = tmp_path / "x.csv", tmp_path / "log"
+    process = everywhere.start(
+        *("-c", ENDED, *POINTS, "-o", output, "--cluster", "local:1"), LOG=str(log)
+    )
+    assert process.wait(WAIT_S) == 0
+    assert len({where for _, where in begun(log)}) == 2
+    assert output.read_bytes() == undisturbed
 
 
 def test_an_interrupt_keeps_what_is_finished_and_it_goes_on_anywhere(
@@ -243,7 +283,7 @@ def test_an_interrupt_keeps_what_is_finished_and_it_goes_on_anywhere(
     said = process.errors.read_text()
     assert said.count("\n") == 1
     assert "--resume goes on" in said
-    assert not list(tmp_path.glob("perfsim-cluster-*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"log", "x.csv", "x.csv.parts"}
     with pytest.raises(ProcessLookupError):
         os.kill(held, 0)
     kept = parts(output)
@@ -314,6 +354,43 @@ def test_of_errors_that_of_the_first_partition_is_told(tmp_path, everywhere):
     time.sleep(0.3)
     go.touch()
     assert (process.wait(WAIT_S), process.errors.read_text()) == here
+
+
+def test_what_is_no_error_of_ours_is_one_error_that_says_what_the_worker_said(tmp_path, everywhere):
+    """What is no Exception, and cannot be made again from what it says."""
+    output = tmp_path / "x.csv"
+    status, said = everywhere.run(
+        *(output, "--cluster", "local:1"),
+        LOG=str(tmp_path / "log"),
+        RAISES="""9 class Odd(BaseException):
+            def __init__(self, first, second): super().__init__(f"{first} and\\n{second}")
+raise Odd(1, 2)""",
+    )
+    assert status == 2
+    assert said.startswith("error: --cluster local:1: partition 9 failed on a worker, which said: ")
+    assert "Odd: 1 and 2 (<string>:3); what is finished is kept" in said
+    assert said.count("\n") == 1
+    assert len(parts(output)) == 9
+
+
+def test_an_error_of_ours_is_told_as_without_a_cluster_whatever_it_was_raised_from(
+    tmp_path, everywhere
+):
+    noted = {
+        "LOG": str(tmp_path / "log"),
+        "RAISES": """9 from threading import Lock
+from perfsim.errors import InvalidValueError
+try:
+    raise ValueError(Lock())
+except ValueError as cause:
+    told = InvalidValueError("w" * 20_000, found="1 GB", expected="2 GB", nearest="3 GB")
+    raise told.at(file="a.yaml", line=3, where="sram") from cause""",
+    }
+    here = everywhere.run(tmp_path / "here.csv", **noted)
+    assert here[0] == 2
+    assert here[1].startswith("error: a.yaml:3: sram: www")
+    assert "found 1 GB; did you mean '3 GB'? expected 2 GB" in here[1]
+    assert everywhere.run(tmp_path / "there.csv", "--cluster", "local:1", **noted) == here
 
 
 @pytest.fixture
@@ -434,8 +511,49 @@ def test_a_worker_that_would_compute_other_numbers_is_an_error(
 ):
     sweep = cluster._packed(study)
     monkeypatch.setattr(cluster, name, value)
-    with pytest.raises(ClusterError, match=told):
-        cluster._partition(sweep, 0)
+    found = cluster._partition(sweep, 0)
+    assert isinstance(found, ClusterError)
+    assert told in str(found)
+
+
+class UnsayableError(ClusterError):
+    """An error of somebody else's, of which not even the text can be had."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SystemExit(3), "SystemExit: 3 (test_sweep_cluster.py:"),
+        (OSError(28, "No space left"), "OSError: [Errno 28] No space left (test_sweep_cluster.py:"),
+        (ValueError("x" * 5000), f"ValueError: {'x' * 988} (test_sweep_cluster.py:"),
+        (
+            UnsayableError(""),
+            "test_sweep_cluster.UnsayableError: <exception str() failed> (test_sweep_cl",
+        ),
+    ],
+)
+def test_what_a_worker_says_of_an_error_is_one_line(study, monkeypatch, error, told):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(type(study), "partition", fails)
+    assert cluster._partition(cluster._packed(study), 0).startswith(told)
+
+
+def test_a_worker_that_lacks_a_package_is_an_error(study, monkeypatch):
+    """A sweep may hold a policy of another package, which the worker has not."""
+    monkeypatch.setitem(sys.modules, "policies", ModuleType("policies"))
+    sys.modules["policies"].Policy = type("Policy", (), {"__module__": "policies"})
+    sweep = zlib.compress(
+        pickle.dumps((__version__, "", "", pickle.dumps(sys.modules["policies"].Policy())))
+    )
+    monkeypatch.delitem(sys.modules, "policies")
+    found = cluster._partition(sweep, 0)
+    assert isinstance(found, ClusterError)
+    assert found.what == "a worker cannot read the sweep: No module named 'policies'"
 
 
 def test_the_file_does_not_depend_on_the_order_of_partitions(tmp_path, study):

@@ -19,10 +19,12 @@ import pickle
 import re
 import tempfile
 import time
+import traceback
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +42,12 @@ _OPTION = "--cluster"
 _CONNECT_S = 5.0  # how long a scheduler may take to answer
 _PER_THREAD = 2  # partitions under way for each thread of a worker: one computed, one waiting or on its way here
 _RECOUNT_S = 1.0  # between two looks at how many workers there are
+_NEVER = "1000 days"
+_KEPT = "what is finished is kept, and --resume goes on"
 _MOST_PROCESSES = 1024
-_LOGGERS = (
-    "distributed",
-    "distributed.client",
-    "tornado.application",
-)  # Dask gives each of them a level
+_MOST_TOLD = 1000  # characters of what a worker says
+# Dask gives each of them a level.
+_LOGGERS = ("distributed", "distributed.client", "tornado.application")
 _PROBED = 1 << 12  # points by which a worker shows that it computes the same numbers
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
 
@@ -87,14 +89,15 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as opened:
-        direct = address.startswith("local:")
         place: Any = address
-        if direct:
+        if address.startswith("local:"):
             place = opened.enter_context(_local_cluster(int(address.partition(":")[2])))
         else:
             _check_answers(address)
+        # Rows come through the scheduler, which knows at once that a worker is gone: a client that asks workers itself
+        # tries for 30 s to reach it.
         client = opened.enter_context(
-            distributed.Client(place, direct_to_workers=direct, set_as_default=False)
+            distributed.Client(place, direct_to_workers=False, set_as_default=False)
         )
         yield Cluster(client, address)
 
@@ -128,9 +131,17 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _local_cluster(processes: int) -> Iterator[Any]:
-    with tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder:
+    distributed = _distributed()
+    with (
+        tempfile.TemporaryDirectory(prefix="perfsim-cluster-") as folder,
+        # So long after the end of a worker Dask looks whether there is another, and else never starts one again; it may
+        # look in the second that a start takes.
+        distributed.dask.config.set(
+            {"temporary-directory": folder, "distributed.deploy.lost-worker-timeout": _NEVER}
+        ),
+    ):
         with no_interrupts():
-            cluster = _distributed().LocalCluster(
+            cluster = distributed.LocalCluster(
                 n_workers=processes,
                 threads_per_worker=1,
                 processes=True,
@@ -138,7 +149,6 @@ def _local_cluster(processes: int) -> Iterator[Any]:
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 memory_limit=0,  # as without a cluster: nothing is ended for the memory that it takes
-                local_directory=folder,
                 silence_logs=logging.CRITICAL,
             )
         with cluster:
@@ -178,7 +188,7 @@ class Cluster:
         sent = submit(_same, sweep, key=f"perfsim-sweep-{token}", pure=False)
         finished = _distributed().as_completed(loop=self._client.loop)
         under_way: dict[Any, int] = {}
-        failed: dict[int, BaseException] = {}
+        failed: dict[int, PerfsimError] = {}
         while True:
             while not failed and len(under_way) < max(_PER_THREAD * self.threads, 1):
                 number = next(numbers, None)
@@ -194,44 +204,43 @@ class Cluster:
             future = next(finished)
             number = under_way.pop(future)
             try:
-                columns = future.result()
-            except Exception as error:
-                failed[number] = error
-                continue
+                found = future.result()
+            except Exception as error:  # of Dask, which may be any
+                found = self._told(number, error)
             finally:
                 future.release()
-            yield number, columns
+            if isinstance(found, str):
+                found = self._failed(number, found)
+            if isinstance(found, PerfsimError):
+                failed[number] = found
+            else:
+                yield number, found
         if failed:
-            raise self._told(min(failed), failed[min(failed)])
+            raise failed[min(failed)]
 
-    def _told(self, number: int, error: BaseException) -> BaseException:
-        """The error of a partition in our words."""
+    def _told(self, number: int, error: Exception) -> ClusterError:
+        """What ended a partition where it was not computed, in our words."""
         distributed = _distributed()
-        if isinstance(error, PerfsimError):
-            return error
         if isinstance(error, distributed.scheduler.KilledWorker):
-            return self._error(
-                f"{error.allowed_failures + 1} workers in turn ended while they had partition {number}; what is "
-                "finished is kept, and --resume goes on: is their memory too small?"
-            )
+            ended = error.allowed_failures + 1
+            told = f"each worker that had partition {number} ended ({ended} of {ended})"
+            return self._error(f"{told}; {_KEPT}: is their memory too small?")
         if isinstance(error, distributed.client.FutureCancelledError | OSError):
             return self._lost(error)
         if isinstance(error, ImportError | AttributeError):
-            return self._error(f"the workers cannot run this sweep: {error}", _needed())
-        return error
+            needed = f"perfsim {__version__} on every worker"
+            return self._error(f"the workers cannot run this sweep: {error}", needed)
+        return self._failed(number, _described(error))
+
+    def _failed(self, number: int, told: str) -> ClusterError:
+        return self._error(f"partition {number} failed on a worker, which said: {told}; {_KEPT}")
 
     def _lost(self, error: BaseException) -> ClusterError:
-        return self._error(
-            f"the connection to the scheduler was lost ({type(error).__name__}); what is finished is kept, and "
-            "--resume goes on"
-        )
+        kind = type(error).__name__
+        return self._error(f"the connection to the scheduler was lost ({kind}); {_KEPT}")
 
     def _error(self, what: str, expected: str | None = None) -> ClusterError:
         return ClusterError(what, expected=expected).at(file=f"{_OPTION} {self._address}")
-
-
-def _needed() -> str:
-    return f"perfsim {__version__} on every worker"
 
 
 def _packed(study: Study) -> bytes:
@@ -255,10 +264,31 @@ def _same(sweep: bytes) -> bytes:
     return sweep
 
 
-def _partition(sweep: bytes, number: int) -> Columns:
-    with _LOADING:
-        study = _unpacked(sweep)
-    return study.partition(number)
+def _partition(sweep: bytes, number: int) -> Columns | PerfsimError | str:
+    """The rows of a partition; or the error that it ended with, where that is one of ours; or what another one said.
+
+    An error is returned, not raised. What is raised Dask sends with its causes, and sends a text of it where one of
+    them cannot be pickled; it cuts what is long, ends the worker after a SystemExit, and lets the client wait for ever
+    after what is no Exception.
+    """
+    try:
+        with _LOADING:
+            study = _unpacked(sweep)
+        return study.partition(number)
+    except BaseException as error:
+        if not isinstance(error, PerfsimError) or type(error).__module__ != PerfsimError.__module__:
+            return _described(error)
+        alone = type(error)(*error.args)
+        vars(alone).update(vars(error))
+        return alone
+
+
+def _described(error: BaseException) -> str:
+    """What an error says and where it was raised, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    return text[:_MOST_TOLD] + place
 
 
 _LOADING = Lock()  # the threads of a worker share a study, and the plans that it finds
@@ -272,7 +302,12 @@ def _unpacked(sweep: bytes) -> Study:
         raise ClusterError(
             "a worker has another version", found=f"perfsim {__version__}", expected=version
         ).at(file=_OPTION)
-    study: Study = pickle.loads(body)
+    try:
+        study: Study = pickle.loads(body)
+    except (ImportError, AttributeError) as error:
+        raise ClusterError(
+            f"a worker cannot read the sweep: {error}", expected="the packages that are here"
+        ).at(file=_OPTION) from None
     if _probe(study) != probe:
         raise ClusterError(
             "a worker computes other numbers than this machine",
