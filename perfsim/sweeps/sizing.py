@@ -36,9 +36,11 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 MEMORY = "sram"
 _STEPS = 17  # of a curve
-_END = 1.01  # a curve is followed to where either number is so close to the least that it can be
+_ABOVE = (
+    0.01  # a curve is followed to where either number is so little above the least that it can be
+)
 _BLOCK = 1 << 15  # floats that are looked at at once
-_FLOATS = 1 << 20  # and in all, for one number
+_FLOATS = 1 << 20  # and at most, for one number
 
 
 def _is_rate(key: str) -> bool:
@@ -92,7 +94,8 @@ def smallest_sizes(
 
     Of sram and a rate these are all pairs, with memories from a thousandth of an ample one on: below, each byte or two
     is another plan. Of two rates, and under a timing by which the early weights go with the memory, they are a curve:
-    17 pairs of it by equal ratios of the (first) rate, both ends where a number is 1 % above the least that it can be.
+    up to 17 pairs of it by equal ratios of what the (first) rate is above its least, from where it is 1 % above that to
+    where the other number is 1 % above its least.
 
     Raises InputError for keys by which time does not fall, and for memories under a policy that searches.
     """
@@ -199,9 +202,9 @@ class _Search:
     def _all_pairs(self) -> Sizes:
         """For each plan the least rate; those are kept that are below the ones of all smaller memories."""
         (rate_key,) = (key for key in self._keys if key != MEMORY)
-        least, most = map(int, self._range(MEMORY))
-        smallest = self._plans.plan(max(least, most // (2 * SMALLEST_SHARE))).least_bytes
-        sizes = np.array([first for _, first, _ in plan_ranges(self._plans, smallest, most)])
+        most = int(self._range(MEMORY)[1])
+        ranges = plan_ranges(self._plans, self._smallest_memory(), most)
+        sizes = np.array([first for _, first, _ in ranges])
         rates = self._least(rate_key, {MEMORY: sizes})
         rows, best = [], np.inf
         for size, rate in zip(sizes.tolist(), rates.tolist(), strict=True):
@@ -210,6 +213,11 @@ class _Search:
                 row = {MEMORY: size, rate_key: rate}
                 rows.append(tuple(row[key] for key in self._keys))
         return self._sizes(rows)
+
+    def _smallest_memory(self) -> int:
+        """The smallest memory that pairs are looked for with."""
+        least, most = map(int, self._range(MEMORY))
+        return self._plans.plan(max(least, most // (2 * SMALLEST_SHARE))).least_bytes
 
     def _some_pairs(self) -> Sizes:
         """Pairs of a curve: for a rate the least of the other number, and for that the least rate.
@@ -222,15 +230,21 @@ class _Search:
         least_other = self._least(other, {one: np.array([self._range(one)[1]])})[0]
         if least_other == np.inf:
             return self._sizes([])
-        near = min(least_other * _END, most)
+        if other == MEMORY:
+            least_other = max(least_other, self._smallest_memory())
+        near = min(least_other * (1 + _ABOVE), most)
         ends = self._least(one, {other: np.array([most, least_other, near])})
-        last = ends[1:].min()
-        ones = np.geomspace(min(ends.min() * _END, last), last, _STEPS)
+        least, last = ends.min(), ends[1:].min()
+        # Where the time is a sum of quotients, the other number's excess over its least has equal ratios too.
+        ones = np.array([least])
+        if last > least:
+            above = np.geomspace(min(least * _ABOVE, last - least), last - least, _STEPS)
+            ones = np.minimum(least + above, last)
         others = self._least(other, {one: ones})
         ones = self._least(one, {other: others})
         numbers = {one: ones.tolist(), other: others.tolist()}
         rows = list(dict.fromkeys(zip(*(numbers[key] for key in self._keys), strict=True)))
-        is_whole = len(rows) == 1 and ones[0] == ends.min() and others[0] == least_other
+        is_whole = len(rows) == 1 and ones[0] == least and others[0] == least_other
         return self._sizes(rows, is_part=not is_whole)
 
     def _least(self, key: str, others: Mapping[str, Array]) -> Array:
@@ -264,7 +278,7 @@ class _Search:
     def _least_rates(self, key: str, others: Mapping[str, Array]) -> Array:
         rows = len(next(iter(others.values()))) if others else 1
         # Of positive floats the bits are whole numbers in the same order.
-        least, most = (np.full(rows, bound).view(np.int64) for bound in self._range(key))
+        least, most = (np.full(rows, float(bound)).view(np.int64) for bound in self._range(key))
 
         def times(bits: Array, of: slice = slice(None)) -> Array:
             numbers = {
@@ -291,13 +305,14 @@ class _Search:
         return np.where(reachable, found.view(np.float64), np.inf)
 
     def _first_float(self, first: int, last: int, times: Callable[[Array], Array]) -> int:
-        """The first of these bits that is enough; the last is."""
-        for start in range(first, min(last, first + _FLOATS), _BLOCK):
+        """The first of these bits that is enough; the last is, and is given where there are too many."""
+        if last - first > _FLOATS:
+            ends = np.array([first, last]).view(np.float64)
+            self._share = max(self._share, float(1 - ends[0] / ends[1]))
+            return last
+        for start in range(first, last, _BLOCK):
             bits = np.arange(start, min(start + _BLOCK, last))
             enough = np.flatnonzero(times(bits) <= self._target_s)
             if len(enough):
                 return int(bits[enough[0]])
-        if last - first > _FLOATS:
-            left = np.array([first + _FLOATS, last]).view(np.float64)
-            self._share = max(self._share, float(1 - left[0] / left[1]))
         return last
