@@ -59,8 +59,9 @@ def moves_never_more(placement: str, machine: Machine) -> bool:
     takes some, fewer bytes in all may take longer.
     """
     shape = shape_of(machine)
-    apart = shape.ratios or shape.weight_memory or "ddr_latency_s" in shape.ddr
-    return placement in _NEVER_MORE and not apart
+    is_packed = shape.packing == "stride" and shape.packing_layers == "all"
+    differ = shape.ratios or shape.weight_memory or shape.apart or is_packed
+    return placement in _NEVER_MORE and not differ and "ddr_latency_s" not in shape.ddr
 
 
 def plan_ranges(plans: Plans, least: int, most: int) -> Iterator[tuple[Plan, int, int]]:
