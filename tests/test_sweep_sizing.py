@@ -15,6 +15,7 @@ from perfsim.hardware.parts import Extras, WeightMemory
 from perfsim.sweeps.sizing import smallest_sizes
 
 HW = "1MB_1GBs_1TF"
+LENET5_BYTES = 54  # the least memory that its tiles need
 PLAIN = perfsim.Machine("m", 1_000_000, 1e9, 1e12, 1e10)
 NUMBERS = {
     "sram": "sram_bytes",
@@ -39,9 +40,9 @@ def time_s(network, machine, placement, timing, **numbers):
 
 
 def below(number, count=3000):
-    """The next smaller bytes or floats."""
+    """The next smaller bytes, down to what LeNet-5 needs, or floats."""
     if isinstance(number, int):
-        return np.arange(number - 1, max(number - 1 - count, 0), -1)
+        return np.arange(number - 1, max(number - 1 - count, LENET5_BYTES - 1), -1)
     return (np.array([number]).view(np.int64) - np.arange(1, count + 1)).view(np.float64)
 
 
@@ -54,18 +55,18 @@ def asked(perfsim_cli, *words, status=0):
 # --- one number ------------------------------------------------------------------------------------------------------
 
 MAPS = (
-    "input: [3, 7, 7]\nlayers:\n"
-    "  - conv: {channels: 8, kernel: 3}\n"
+    "input: [2, 4, 5]\nlayers:\n"
+    "  - conv: {channels: 6, kernel: 3}\n"
     "  - conv: {channels: 5, kernel: 1, activation: sigmoid}\n"
-    "  - conv: {channels: 9, kernel: 3, stride: 2}\n"
+    "  - conv: {channels: 7, kernel: 3, stride: 2}\n"
 )
 # Layers of one row read their weights strip by strip.
 ROWS = (
-    "input: [3, 6, 6]\nlayers:\n"
-    "  - conv: {channels: 8, kernel: 3}\n"
+    "input: [2, 3, 4]\nlayers:\n"
+    "  - conv: {channels: 4, kernel: 3}\n"
     "  - flatten: {}\n"
-    "  - fully_connected: {units: 40}\n"
     "  - fully_connected: {units: 12}\n"
+    "  - fully_connected: {units: 16}\n"
     "  - fully_connected: {units: 10}\n"
 )
 OTHER_BUS = replace(PLAIN, extras=Extras(weight_memory=WeightMemory(1e7)))
@@ -92,10 +93,11 @@ def test_the_smallest_memory_is_the_first_of_all_that_is_enough(
     least = 1
     while placement != "accumulate" and not runs(network, machine, placement, least):
         least += 1
-    sizes = np.arange(least, 22_000)
+    sizes = np.arange(least, 2_200)
     times = times_s(network, machine, placement, timing, sram=sizes)
-    wanted = np.random.default_rng(3).choice(np.unique(times), 6)
-    for target_s in (*wanted, *(wanted[:3] * (1 - 1e-15)), times.min(), times.min() * 0.999):
+    assert times[-1] == time_s(network, machine, placement, timing)
+    wanted = np.random.default_rng(3).choice(np.unique(times), 4)
+    for target_s in (*wanted, wanted[0] * (1 - 1e-15), times.min(), times.min() * 0.999):
         found = smallest_sizes(network, machine, ["sram"], float(target_s), placement, timing)
         enough = np.flatnonzero(times <= target_s)
         assert found.rows == (((int(sizes[enough[0]]),),) if len(enough) else ())
@@ -114,7 +116,7 @@ def test_more_memory_can_be_slower_with_the_same_plan(load):
     """Why memories are not bisected: the last layer's weights come early, while the bus has no idle time."""
     network = load(ROWS)
     machine = replace(PLAIN, matrix_flops=2e9)
-    sizes = np.arange(1_000, 22_000)
+    sizes = np.arange(300, 2_200)
     times = times_s(network, machine, "liveness", "pipelined", sram=sizes)
     slower = np.flatnonzero(np.diff(times) > 1e-12 * times[1:])
     placed = [
@@ -130,10 +132,10 @@ def test_more_memory_can_be_slower_with_the_same_plan(load):
 )
 def test_fewer_bytes_can_take_longer_where_they_are_not_alike(load, machine, why):
     network = load(
-        "input: [1, 10, 6]\nlayers:\n  - conv: {channels: 20, kernel: 1}\n"
-        "  - conv: {channels: 9, kernel: 3}\n  - conv: {channels: 24, kernel: 1}\n"
+        "input: [4, 5, 6]\nlayers:\n"
+        "  - conv: {channels: 6, kernel: 3}\n  - conv: {channels: 10, kernel: 1}\n"
     )
-    sizes = np.arange(300, 3_000)
+    sizes = np.arange(39, 1_000)
     times = times_s(network, machine, "liveness", "serial", sram=sizes)
     assert (np.diff(times) > 1e-9 * times[1:]).any(), why
 
@@ -199,13 +201,12 @@ def test_where_rounding_hides_a_rate_it_is_said_by_how_much(perfsim_cli, tmp_pat
 
 def test_an_efficiency_is_at_most_one():
     network = perfsim.load_network("mobilenet_v1")
-    (((share,),), machine) = (
-        smallest_sizes(network, PLAIN, ["efficiency.conv"], 0.05, "liveness", "serial").rows,
-        PLAIN,
-    )
+    ((share,),) = smallest_sizes(
+        network, PLAIN, ["efficiency.conv"], 0.05, "liveness", "serial"
+    ).rows
 
     def run_s(number):
-        one = replace(machine, extras=Extras(efficiency={"conv": number}))
+        one = replace(PLAIN, extras=Extras(efficiency={"conv": number}))
         return perfsim.simulate(network, one, "liveness", "serial").totals.total_s
 
     assert run_s(share) <= 0.05 < run_s(math.nextafter(share, 0))
@@ -220,7 +221,9 @@ def check_pairs(network, machine, keys, target_s, timing, found):
         pair = dict(zip(keys, row, strict=True))
         assert time_s(network, machine, "liveness", timing, **pair) <= target_s
         for key, number in pair.items():
-            less = below(number, 500)
+            less = below(number, 100)
+            if not len(less):
+                continue
             others = {name: np.full(len(less), each) for name, each in pair.items() if name != key}
             times = times_s(network, machine, "liveness", timing, **{key: less}, **others)
             assert (times > target_s).all(), (row, key)
@@ -266,7 +269,7 @@ def test_a_curve_by_hand():
 
 
 def test_numbers_that_do_not_depend_on_each_other_are_one_pair(load):
-    """Two layers without compute beside one without movement: each rate has a least of its own."""
+    """One layer, whose movement and compute overlap: each rate has a least of its own."""
     network = load("input: [1, 10, 10]\nlayers:\n  - conv: {channels: 4, kernel: 1, bias: false}\n")
     found = smallest_sizes(network, PLAIN, ["matrix", "ddr_bandwidth"], 1e-3, "liveness", "overlap")
     assert not found.is_part
@@ -276,13 +279,13 @@ def test_numbers_that_do_not_depend_on_each_other_are_one_pair(load):
 
 
 def test_all_pairs_of_a_memory_and_a_rate():
-    network = perfsim.load_network("mobilenet")
+    network = perfsim.load_network("lenet5")
     target_s = 1.2 * time_s(network, PLAIN, "liveness", "overlap", sram=10**8)
     keys = ["ddr_bandwidth", "sram"]
     found = smallest_sizes(network, PLAIN, keys, target_s, "liveness", "overlap")
     assert len(found.rows) > 3
     assert not found.is_part
-    check_pairs(network, PLAIN, keys, target_s, "overlap", replace(found, rows=found.rows[1::5]))
+    check_pairs(network, PLAIN, keys, target_s, "overlap", found)
 
 
 def test_pairs_of_a_memory_and_a_rate_where_weights_come_early():
@@ -293,8 +296,8 @@ def test_pairs_of_a_memory_and_a_rate_where_weights_come_early():
     assert found.is_part
     assert 3 < len(found.rows) <= 17
     check_pairs(network, PLAIN, keys, target_s, "pipelined", found)
-    for size, rate in found.rows[:4]:  # and no smaller memory, however much smaller
-        sizes = np.arange(120, size)
+    for size, rate in found.rows[-3:]:  # and no smaller memory, however much smaller
+        sizes = np.arange(LENET5_BYTES, size)
         rates = np.full(len(sizes), rate)
         times = times_s(network, PLAIN, "liveness", "pipelined", sram=sizes, ddr_bandwidth=rates)
         assert (times > target_s).all()
