@@ -69,6 +69,11 @@ ROWS = (
     "  - fully_connected: {units: 16}\n"
     "  - fully_connected: {units: 10}\n"
 )
+TILES = (
+    "input: [4, 5, 6]\nlayers:\n"
+    "  - conv: {channels: 6, kernel: 3}\n"
+    "  - conv: {channels: 10, kernel: 1}\n"
+)
 OTHER_BUS = replace(PLAIN, extras=Extras(weight_memory=WeightMemory(1e7)))
 SLOW_TRANSFERS = replace(PLAIN, extras=Extras(ddr_latency_s=1e-4))
 
@@ -81,8 +86,8 @@ SLOW_TRANSFERS = replace(PLAIN, extras=Extras(ddr_latency_s=1e-4))
         (MAPS, replace(PLAIN, matrix_flops=4e9)),
         (ROWS, replace(PLAIN, matrix_flops=2e9)),
         (ROWS, PLAIN),
-        (MAPS, OTHER_BUS),
-        (MAPS, SLOW_TRANSFERS),
+        (TILES, OTHER_BUS),
+        (TILES, SLOW_TRANSFERS),
     ],
     ids=["maps", "rows", "rows that wait", "weights of another memory", "slow transfers"],
 )
@@ -97,6 +102,8 @@ def test_the_smallest_memory_is_the_first_of_all_that_is_enough(
     times = times_s(network, machine, placement, timing, sram=sizes)
     assert times[-1] == time_s(network, machine, placement, timing)
     wanted = np.random.default_rng(3).choice(np.unique(times), 4)
+    before_slower = times[:-1][np.diff(times) > 0]
+    wanted = [*before_slower[[0, -1]], *wanted] if len(before_slower) else wanted
     for target_s in (*wanted, wanted[0] * (1 - 1e-15), times.min(), times.min() * 0.999):
         found = smallest_sizes(network, machine, ["sram"], float(target_s), placement, timing)
         enough = np.flatnonzero(times <= target_s)
@@ -131,10 +138,7 @@ def test_more_memory_can_be_slower_with_the_same_plan(load):
     ("machine", "why"), [(OTHER_BUS, "weight_memory"), (SLOW_TRANSFERS, "latency")]
 )
 def test_fewer_bytes_can_take_longer_where_they_are_not_alike(load, machine, why):
-    network = load(
-        "input: [4, 5, 6]\nlayers:\n"
-        "  - conv: {channels: 6, kernel: 3}\n  - conv: {channels: 10, kernel: 1}\n"
-    )
+    network = load(TILES)
     sizes = np.arange(39, 1_000)
     times = times_s(network, machine, "liveness", "serial", sram=sizes)
     assert (np.diff(times) > 1e-9 * times[1:]).any(), why
@@ -161,12 +165,20 @@ def test_the_smallest_rate_is_enough_and_none_of_those_just_below(key, timing):
         assert found.share == 0
 
 
-def test_pipelined_times_can_rise_with_a_rate_in_their_last_bits():
-    """Why the floats near the target are looked at one by one."""
+def test_the_smallest_rate_where_pipelined_times_rise_in_their_last_bits():
     network = perfsim.load_network("lenet5")
     rates = below(3.7e10)[::-1]
     times = times_s(network, PLAIN, "liveness", "pipelined", matrix=rates)
-    assert (np.diff(times) > 0).any()
+    (rising,) = np.nonzero(np.diff(times) > 0)
+    assert len(rising) > 10
+    for at in rising[:: len(rising) // 8]:
+        found = smallest_sizes(network, PLAIN, ["matrix"], times[at], "liveness", "pipelined")
+        ((rate,),) = found.rows
+        assert rate <= rates[at]
+        assert time_s(network, PLAIN, "liveness", "pipelined", matrix=rate) <= times[at]
+        less = below(rate)
+        assert (times_s(network, PLAIN, "liveness", "pipelined", matrix=less) > times[at]).all()
+        assert found.share == 0
 
 
 def test_where_rounding_hides_a_rate_it_is_said_by_how_much(perfsim_cli, tmp_path):
