@@ -297,7 +297,7 @@ def test_all_pairs_of_a_memory_and_a_rate():
     found = smallest_sizes(network, PLAIN, keys, target_s, "liveness", "overlap")
     assert len(found.rows) > 3
     assert not found.is_part
-    check_pairs(network, PLAIN, keys, target_s, "overlap", found)
+    check_pairs(network, PLAIN, keys, target_s, "overlap", replace(found, rows=found.rows[::4]))
 
 
 def test_pairs_of_a_memory_and_a_rate_where_weights_come_early():
