@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from perfsim.sweeps.expression import parse_expression
 from perfsim.sweeps.front import Front, non_dominated
 from perfsim.sweeps.grid import Grid, Sample, parse_axis
 from perfsim.sweeps.improve import improvements
-from perfsim.sweeps.sizing import smallest_sizes
 
 HW = "1MB_1GBs_1TF"
 
@@ -194,55 +192,6 @@ def test_a_part_of_a_grid(start, stop):
     wanted = list(itertools.product(*(each.values.tolist() for each in axes)))[start:stop]
     found = Grid(axes).points(start, stop)
     assert list(zip(*(found[each.key].tolist() for each in axes), strict=True)) == wanted
-
-
-def test_the_smallest_memory_and_rate_are_enough_and_less_is_not():
-    network, machine = perfsim.load_network("mobilenet"), perfsim.load_hardware(HW)
-
-    def time_s(**numbers):
-        from dataclasses import replace
-
-        return perfsim.simulate(network, replace(machine, **numbers), "liveness").totals.total_s
-
-    target_s = 1.2 * time_s(sram_bytes=10**8)
-    found = smallest_sizes(network, machine, ["sram"], target_s, "liveness")
-    ((size,),) = found.rows
-    assert time_s(sram_bytes=size) == found.total_s[0] <= target_s < time_s(sram_bytes=size - 1)
-    found = smallest_sizes(network, machine, ["ddr_bandwidth"], target_s, "liveness")
-    ((rate,),) = found.rows
-    assert time_s(ddr_bytes_per_s=rate) <= target_s
-    assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0)) > target_s
-    pairs = smallest_sizes(network, machine, ["ddr_bandwidth", "sram"], target_s, "liveness").rows
-    assert len(pairs) > 3
-    for rate, size in pairs[1::5]:
-        assert time_s(ddr_bytes_per_s=rate, sram_bytes=size) <= target_s
-        assert time_s(ddr_bytes_per_s=rate, sram_bytes=size - 1) > target_s
-        assert time_s(ddr_bytes_per_s=math.nextafter(rate, 0), sram_bytes=size) > target_s
-
-
-def test_the_smallest_memory_under_a_rule_by_which_more_can_be_slower():
-    network, machine = perfsim.load_network("lenet5"), perfsim.load_hardware(HW)
-    from dataclasses import replace
-
-    def time_s(size):
-        one = replace(machine, sram_bytes=size)
-        return perfsim.simulate(network, one, "accumulate", "serial").totals.total_s
-
-    times = {size: time_s(size) for size in range(40_000, 70_000, 7)}
-    target_s = sorted(times.values())[len(times) // 2]
-    ((size,),) = smallest_sizes(network, machine, ["sram"], target_s, "accumulate", "serial").rows
-    assert time_s(size) <= target_s
-    assert all(seconds > target_s for other, seconds in times.items() if other < size)
-
-
-def test_no_size_is_enough(perfsim_cli):
-    told = asked(
-        perfsim_cli,
-        *("size", "mobilenet", "--hw", HW, "--target", "1us", "--minimize", "sram"),
-        *("--placement", "liveness"),
-        status=1,
-    )
-    assert "not at any size: bound by" in told.out
 
 
 def test_what_helps_most_is_what_bounds():

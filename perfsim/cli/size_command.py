@@ -3,8 +3,9 @@
 perfsim size mobilenet_v1 --hw 1MB_1GBs_1TF --target 5ms --minimize sram
 perfsim size mobilenet_v1 --hw 1MB_1GBs_1TF --target 5ms --minimize sram --minimize ddr_bandwidth
 
-With two numbers, of which one is sram: all pairs of which neither can be smaller without the other being larger. The
-exit status is 1 where no size is enough.
+With two numbers: pairs of which neither can be smaller without the other being larger. With sram these are all pairs,
+with two rates, or under a timing by which weights come in early, some of a curve. The exit status is 1 where no size
+is enough.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         action="append",
         required=True,
-        help="sram, ddr_bandwidth, matrix, vector, clock, ...; may be given twice with sram",
+        help="sram, ddr_bandwidth, matrix, vector, clock, ...; may be given twice: pairs of two numbers",
     )
     common.add_output_options(parser)
 

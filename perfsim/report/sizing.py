@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perfsim.hardware.fields import field_of
 from perfsim.report.machine import machine_record
 from perfsim.report.sheet import Sheet
-from perfsim.report.text import Column, duration, table
+from perfsim.report.text import Column, count, duration, table, wrapped
 
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
@@ -25,21 +25,34 @@ def sizes_sheet(name: str, machine: Machine, sizes: Sizes, target_s: float) -> S
         "target_s": target_s,
         "best_s": sizes.best_s,
         "bound": sizes.bound,
+        "is_part": sizes.is_part,
+        "share": sizes.share,
     }
 
     def text(width: int) -> str:
         wanted = f"{name} on {machine.name} in at most {duration(target_s)}"
+        keys = " and ".join(sizes.keys)
         if not sizes.rows:
-            return (
-                f"{wanted}: not at any size: bound by {sizes.bound}, with the most "
-                f"{' and '.join(sizes.keys)} it takes {duration(sizes.best_s)}\n"
+            told = (
+                f"{wanted}: not at any size: bound by {sizes.bound}, with the most {keys} it takes "
+                f"{duration(sizes.best_s)}"
             )
+            return f"{wrapped(told, width)}\n"
         shown = [
             Column(key, [_written(key, number) for number in columns[key]]) for key in sizes.keys
         ]
         shown.append(Column("total", [duration(seconds) for seconds in sizes.total_s]))
-        heading = f"{wanted}: the smallest {' and '.join(sizes.keys)}"
-        return f"{heading}\n\n{table(shown, width)}"
+        heading = f"{wanted}: the smallest {keys}"
+        if sizes.is_part:
+            heading += f": {count(len(sizes.rows), 'pairs')} of a curve of them"
+        notes = ""
+        if sizes.share:
+            notes = "\n" + wrapped(
+                f"rounding: a rate that is smaller by up to {sizes.share:.1e} of it may be enough too",
+                width,
+            )
+            notes += "\n"
+        return f"{wrapped(heading, width)}\n\n{table(shown, width)}{notes}"
 
     return Sheet(record, "sizes", columns, text)
 
