@@ -3,7 +3,7 @@
 Each buffer (`buffers`) has a threshold (`eviction`): it lies in internal memory on every machine that has at least so
 many bytes, and in DDR on the others, for its whole life. The thresholds do not depend on the machine. So the set of
 internal buffers only grows with the memory, and a buffer comes in only where every layer that it lives through moves
-all its operands just once: with more memory no layer moves more, so more memory is never slower. Weights are streamed
+all its operands just once: with more memory no layer moves more. Weights are streamed
 in once per inference; the feature maps go first.
 """
 
