@@ -11,6 +11,7 @@ import pytest
 import perfsim
 from perfsim.errors import InputError
 from perfsim.hardware.fields import field_of
+from perfsim.sweeps import front as front_module
 from perfsim.sweeps.expression import parse_expression
 from perfsim.sweeps.front import Front, non_dominated
 from perfsim.sweeps.grid import Grid, Sample, parse_axis
@@ -130,8 +131,11 @@ def beaten(one, other):
     return all(other <= one) and any(other < one)
 
 
+@pytest.mark.parametrize("cells", [0, 10**6])
 @pytest.mark.parametrize("costs", [1, 2, 3, 4])
-def test_a_front_is_what_no_other_point_beats(costs):
+def test_a_front_is_what_no_other_point_beats(monkeypatch, costs, cells):
+    monkeypatch.setattr(front_module, "_CELLS", cells)
+    monkeypatch.setattr(front_module, "_CELLS_PER_POINT", cells)
     points = np.random.default_rng(costs).integers(0, 12, (700, costs)).astype(float)
     wanted = [
         at
@@ -144,7 +148,7 @@ def test_a_front_is_what_no_other_point_beats(costs):
     for number in (2, 0, 1):  # blocks come in any order
         part = slice(number * 250, number * 250 + 250)
         front.add(number, points[part], {"at": np.arange(700)[part]})
-    assert sorted(front.rows["at"].tolist()) == wanted
+    assert sorted(front.rows()["at"].tolist()) == wanted
 
 
 @pytest.mark.parametrize("spread", [1, 1e-9, 1e6])
@@ -329,3 +333,46 @@ def test_a_front_of_machines(perfsim_cli):
         for one in points
         if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points)
     )
+
+
+@pytest.mark.parametrize("options", [(), ("--per-layer",)])
+def test_a_partition_or_a_scale_without_points_is_no_error(
+    perfsim_cli, monkeypatch, tmp_path, options
+):
+    monkeypatch.setattr("perfsim.sweeps.study.PARTITION", 4)
+    words = (
+        "sweep",
+        "lenet5",
+        "--hw",
+        HW,
+        "--vary",
+        "batch=1,8",
+        "--vary",
+        "sram=1MB:8MB:linear:8",
+    )
+    whole, part = tmp_path / "whole.csv", tmp_path / "part.csv"
+    asked(perfsim_cli, *words, *options, "-o", whole)
+    asked(perfsim_cli, *words, *options, "--where", "sram > 4 MB and batch < 4", "-o", part)
+    head, *rows = whole.read_text().splitlines()
+    _, batch, sram, *_ = zip(*(row.split(",") for row in rows), strict=True)
+    wanted = [
+        row
+        for row, images, size in zip(rows, batch, sram, strict=True)
+        if int(images) < 4 and int(size) > 4e6
+    ]
+    assert part.read_text().splitlines() == [head, *wanted]
+    assert wanted
+    told = asked(perfsim_cli, *words, *options, "--where", "sram < 2")
+    assert "no points" in told.out
+
+
+def test_no_point_is_on_the_front(perfsim_cli):
+    words = ("--vary", "sram=1MB:8MB:log:8", "--vary", "ddr_bandwidth=1GB/s,2GB/s")
+    told = asked(perfsim_cli, "pareto", "lenet5", "--hw", HW, *words, "--where", "total_s < 1 ns")
+    assert "no non-dominated points" in told.out
+
+
+@pytest.mark.parametrize("command", ["sweep", "pareto"])
+def test_a_range_without_steps_is_one_error(perfsim_cli, command):
+    told = asked(perfsim_cli, command, "lenet5", "--hw", HW, "--vary", "sram=1MB:2MB", status=2)
+    assert "found '1MB:2MB', expected FIRST:LAST:log:64" in told.err

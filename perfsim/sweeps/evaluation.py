@@ -210,14 +210,17 @@ class Evaluation:
         """What `layers` gives."""
         return [name for name in LAYER_COLUMNS if name in ("ddr_bytes", "bound", *self._symbols)]
 
+    def empty_layers(self, count: int) -> Columns:
+        """Arrays for the layers of so many points."""
+        shape = (count, len(self._program.layers))
+        return {name: np.empty(shape, dtype=_dtype(name)) for name in self.layer_columns}
+
     def layers(self, machine: Machine, count: int) -> Columns:
         """The values of each layer of an array of so many machines, arrays of shape (machines, layers)."""
         machines = some_machines(machine, count)
         which = np.broadcast_to(self._plans.which(np.atleast_1d(machine.sram_bytes)), count)
         rows = len(self._program.layers)
-        found: Columns = {
-            name: np.empty((count, rows), dtype=_dtype(name)) for name in self.layer_columns
-        }
+        found = self.empty_layers(count)
         for number in np.unique(which).tolist():
             positions = np.flatnonzero(which == number)
             for start in range(0, len(positions), PIECE):

@@ -6,6 +6,7 @@ stays.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,6 +25,10 @@ _STAIRS = (
     12  # bits: with two costs it is held against the whole front, the first cost in so many steps
 )
 _AT_ONCE = 1 << 22  # comparisons
+_CELLS, _CELLS_PER_POINT = (
+    1 << 22,
+    4,
+)  # of a table with a cell for each combination of costs, at most
 BLOCK = 1 << 18  # points that each thread has in memory
 
 
@@ -33,6 +38,8 @@ def non_dominated(costs: Array) -> Array:
     >>> non_dominated(np.array([[1, 3], [2, 2], [3, 3], [2, 2]]))
     array([0, 1])
     """
+    if not len(costs):
+        return np.zeros(0, dtype=np.int64)
     # A point can only be beaten by one that stands before it in this order; of equals the first stands first.
     order = np.lexsort((np.arange(len(costs)), *costs.T[::-1]))
     ordered = costs[order]
@@ -41,6 +48,13 @@ def non_dominated(costs: Array) -> Array:
         best = np.minimum.accumulate(last)
         kept = np.ones(len(order), dtype=bool)
         kept[1:] = last[1:] < best[:-1]
+        return np.sort(order[kept])
+    ranks = [np.unique(cost, return_inverse=True)[1] for cost in ordered.T]
+    fewest = sorted(range(len(ranks)), key=lambda cost: int(ranks[cost].max()))
+    sizes = [int(ranks[cost].max()) + 1 for cost in fewest[:-1]]
+    if math.prod(sizes) <= max(_CELLS_PER_POINT * len(order), _CELLS):
+        places = tuple(ranks[cost] for cost in fewest[:-1])
+        kept = _least_of_grid(places, sizes, ordered[:, fewest[-1]])
         return np.sort(order[kept])
     front = np.zeros((0, costs.shape[1]))
     found = []
@@ -54,6 +68,30 @@ def non_dominated(costs: Array) -> Array:
         found.append(order[start + left])
         front = np.concatenate([front, block[left]])
     return np.sort(np.concatenate(found))
+
+
+def _least_of_grid(places: tuple[Array, ...], sizes: Sequence[int], cost: Array) -> Array:
+    """Whether each point is better in one cost than all that are as good in the others, of which there are few values.
+
+    places: of each point the ranks of its other costs, arrays of shape (points,), below `sizes`. Of points that are
+    equal in all costs the first is. One table of the least cost of each cell, made the least of all cells that are as
+    good: what a point has to be better than stands in the cells one step below its own.
+    """
+    least = np.full(sizes, np.inf)
+    np.minimum.at(least, places, cost)
+    cell = np.ravel_multi_index(places, sizes)
+    best = cost == least.ravel()[cell]
+    first = np.zeros(len(cost), dtype=bool)
+    at = np.flatnonzero(best)
+    first[at[np.unique(cell[at], return_index=True)[1]]] = True
+    for axis in range(len(sizes)):
+        np.minimum.accumulate(least, axis=axis, out=least)
+    for axis in range(len(sizes)):
+        below = tuple(place - (at == axis) for at, place in enumerate(places))
+        first &= (places[axis] == 0) | (
+            cost < least[below]
+        )  # below 0 it is the last, and is not looked at
+    return first
 
 
 def _beaten(costs: Array, judges: Array) -> Array:
@@ -70,34 +108,50 @@ def _beaten(costs: Array, judges: Array) -> Array:
 
 
 class Front:
-    """The front of all points that were added, and their rows."""
+    """The front of all points that were added, and their rows.
+
+    New points wait until they are as many as the front has, so that a large front is not gone through for each block.
+    """
 
     def __init__(self) -> None:
-        self.costs: Array = np.zeros((0, 0))
-        self.numbers: Array = np.zeros(
-            0, dtype=np.int64
-        )  # of the blocks they came with, for their order
-        self.rows: Columns = {}
+        self._costs: Array = np.zeros((0, 0))
+        self._numbers: Array = np.zeros(0, dtype=np.int64)  # of their blocks, for their order
+        self._rows: Columns = {}
+        self._waiting: list[tuple[Array, Array, Columns]] = []
 
     def add(self, number: int, costs: Array, rows: Columns) -> None:
         """Add the points of a block; number: of the block, by which of equal points one is the first."""
-        costs = np.concatenate([self.costs, costs]) if len(self.numbers) else costs
-        numbers = np.append(self.numbers, np.full(len(costs) - len(self.numbers), number))
-        rows = {
-            name: np.concatenate([self.rows[name], values]) if self.rows else values
-            for name, values in rows.items()
-        }
+        self._waiting.append((costs, np.full(len(costs), number), rows))
+        if sum(len(each) for each, _, _ in self._waiting) >= len(self._numbers):
+            self._merge()
+
+    def _merge(self) -> None:
+        parts = [(self._costs, self._numbers, self._rows)] * bool(self._rows) + self._waiting
+        self._waiting = []
+        costs, numbers = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
         order = np.argsort(numbers, kind="stable")
         kept = order[non_dominated(costs[order])]
-        self.costs, self.numbers = costs[kept], numbers[kept]
-        self.rows = {name: values[kept] for name, values in rows.items()}
+        self._rows = {
+            name: np.concatenate([rows[name] for _, _, rows in parts])[kept] for name in parts[0][2]
+        }
+        self._costs, self._numbers = costs[kept], numbers[kept]
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def rows(self) -> Columns:
+        """The rows of the front, by rising costs, the first one first."""
+        if self._waiting:
+            self._merge()
+        order = np.lexsort((self._numbers, *self._costs.T[::-1]))
+        return {name: values[order] for name, values in self._rows.items()}
 
     def not_beaten(self, number: int, costs: Sequence[Array]) -> Array:
         """The positions of the points of a block that blocks before it may not beat; costs one after the other.
 
         That is quick and leaves some that are beaten: `non_dominated` has the last word.
         """
-        earlier = self.costs[self.numbers < number]
+        earlier = self._costs[self._numbers < number]
         if not len(earlier):
             return np.arange(len(costs[0]))
         if len(costs) == 2:
@@ -154,8 +208,8 @@ def front_of(
             for each in finished:
                 front.add(*each.result())
                 done += BLOCK
-                progress(min(done, study.count), len(front.costs))
-    return _by_first_cost(front)
+                progress(min(done, study.count), len(front))
+    return front.rows()
 
 
 def _limits(front: Array, first: Array) -> Array:
@@ -182,8 +236,3 @@ def _ordinals(values: Array) -> Array:
     """Whole numbers in the order of 64-bit floats that are no NaN, a difference of 1 for neighbours."""
     bits = (values + 0.0).view(np.int64)  # -0 becomes 0
     return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
-
-
-def _by_first_cost(front: Front) -> Columns:
-    order = np.lexsort((front.numbers, *front.costs.T[::-1]))
-    return {name: values[order] for name, values in front.rows.items()}

@@ -59,11 +59,11 @@ def parse_axis(field: Field, text: str, *, sampled: bool = False) -> Axis:
         return Axis(key, np.array(listed, dtype=np.int64 if field.whole else np.float64))
     first, last, *rest = text.split(":")
     scale = rest[0].strip() if rest else "log"
-    if len(rest) > 2 or scale not in SCALES or (len(rest) == 1 and not sampled):
-        steps = "" if sampled else ":64"
-        raise InvalidValueError(
-            "", found=describe(text), expected=f"FIRST:LAST:log{steps} or FIRST:LAST:linear{steps}"
-        )
+    if len(rest) > 2 or scale not in SCALES or (len(rest) < 2 and not sampled):
+        expected = "FIRST:LAST:log or FIRST:LAST:linear"
+        if not sampled:
+            expected = "FIRST:LAST:log:64 or FIRST:LAST:linear:64 (any number of steps)"
+        raise InvalidValueError("", found=describe(text), expected=expected)
     low, high = _number(field, first, scale), _number(field, last, scale)
     if not low < high:
         raise InvalidValueError(

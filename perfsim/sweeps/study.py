@@ -217,9 +217,11 @@ class Study:
     def _computed(self, number: int, points: Columns, count: int) -> Columns:
         """The totals of points, arrays of shape (points,), or the values of layers, (points, layers)."""
         evaluation = self._evaluation(number)
+        if not count:
+            return evaluation.empty_layers(0) if self.per_layer else evaluation.empty(0)
         found = {} if self.per_layer else evaluation.empty(count)
         parts: list[Columns] = []
-        for start in range(0, max(count, 1), evaluation.block):
+        for start in range(0, count, evaluation.block):
             block = slice(start, min(start + evaluation.block, count))
             machines = machines_with(
                 self.machine, {key: values[block] for key, values in points.items()}
