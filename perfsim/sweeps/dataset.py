@@ -154,16 +154,19 @@ def run_study(
     Raises OutputError where something cannot be written, and what `compute` does.
     """
     path = Path(output)
+    kept = ""
     try:
         store = Store(path, study.fingerprint(), resume=resume)
         try:
             rows = _write_all(study, path, store, compute, progress)
         except OSError:
             store.clear()
+            kept = "; what is finished is kept, and --resume goes on"
             raise
         store.remove()
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}").at(file=output) from None
+        what = f"cannot be written: {error.strerror or error}{kept}"
+        raise OutputError(what).at(file=output) from None
     return rows
 
 
