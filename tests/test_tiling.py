@@ -23,7 +23,7 @@ from perfsim.network.work import elements, total
 from perfsim.placement.tiling import (
     best,
     compulsory_bytes,
-    floor_buffer_bytes,
+    floor_tiles,
     front,
     tile_sizes,
     tiling,
@@ -414,7 +414,7 @@ def test_with_the_floor_buffer_each_operand_crosses_once(seed):
         bits = tuple(chance.choice((1, 8, 16)) for _ in range(3))
         external = tuple(chance.random() < 0.7 for _ in range(3))
         doubled = chance.random() < 0.3
-        memory = floor_buffer_bytes(nest, bits, external, doubled)
+        memory = min(each.buffer_bytes(external, doubled) for each in floor_tiles(nest, bits))
         chosen = best(front(nest, bits, external, doubled), memory)
         assert chosen.traffic_bytes == compulsory_bytes(nest, bits, external)
 

@@ -248,16 +248,6 @@ def compulsory_bytes(
     )
 
 
-def floor_buffer_bytes(
-    nest: Nest,
-    bits: tuple[int, int, int],
-    external: tuple[bool, bool, bool],
-    double_buffered: bool = False,
-) -> int:
-    """A memory with which no more moves than `compulsory_bytes`, without any search: the least of `floor_tiles`."""
-    return min(tile.buffer_bytes(external, double_buffered) for tile in floor_tiles(nest, bits))
-
-
 @dataclass(frozen=True, slots=True)
 class FloorTile:
     """At most what tiles take with which each operand moves once.

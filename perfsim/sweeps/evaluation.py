@@ -176,7 +176,7 @@ class Evaluation:
 
     def _run_compiled(self, which: Array, machines: Machines, found: Columns) -> None:
         with self._lock:
-            plans = self._plans.plans
+            plans = tuple(self._plans.plans)  # other threads add to them meanwhile
             if self._tables is None or len(self._tables.kinds) < len(plans):
                 self._tables = tables(self._work, plans)
             counts = self._tables

@@ -173,7 +173,7 @@ def front_of(
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _rows: None,
 ) -> Columns:
-    """The rows of a study that no other row beats in its costs, by number of the point.
+    """The rows of a study that no other row beats in its costs, by rising costs, the first one first.
 
     progress: told after each block how many points are done and how many rows the front has.
 
@@ -222,17 +222,19 @@ def _limits(front: Array, first: Array) -> Array:
     shift = max((high - low).bit_length() - _STAIRS, 0)
     count = ((high - low) >> shift) + 1
     least = np.full(count + 2, np.inf)  # below the front, its steps, above it
-    np.minimum.at(least, ((steps - low) >> shift) + 2, front[:, 1])
+    np.minimum.at(least, ((steps - low) >> shift).astype(np.int64) + 2, front[:, 1])
     least = np.minimum.accumulate(least)
-    above = min(low + (count << shift), np.iinfo(np.int64).max)
-    asked = np.clip(_ordinals(first), low - 1, above)
-    asked -= low
-    asked >>= shift
-    asked += 1
-    return np.asarray(least[asked])
+    asked = _ordinals(first)
+    step = np.clip(asked, low, min(low + (count << shift), 2**64 - 1))
+    step -= low
+    step >>= shift
+    step += 1
+    step *= asked >= low
+    return np.asarray(least[step.astype(np.int64)])
 
 
 def _ordinals(values: Array) -> Array:
-    """Whole numbers in the order of 64-bit floats that are no NaN, a difference of 1 for neighbours."""
+    """Unsigned whole numbers in the order of 64-bit floats that are no NaN, a difference of 1 for neighbours."""
     bits = (values + 0.0).view(np.int64)  # -0 becomes 0
-    return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
+    turned: Array = (bits >> 63).view(np.uint64) | np.uint64(1 << 63)
+    return turned ^ bits.view(np.uint64)

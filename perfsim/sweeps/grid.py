@@ -21,6 +21,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 SCALES = ("log", "linear")
 SAMPLERS = ("sobol", "random")
+_MOST_SOBOL = 1 << 30  # points that scipy's engine has
 _SEEDED = 1 << 16  # points that one generator makes, so that no point depends on how a sweep is cut
 MOST_STEPS = 10**7  # of one range: all of them are kept
 
@@ -152,8 +153,11 @@ class Grid:
 def _cycled(values: Array, times: int, start: int, stop: int) -> Array:
     """Of all values over and over, each so many times in a row, those at the positions from start to below stop."""
     first, last = start // times, -(-stop // times)
-    at = first % len(values)
-    each = np.resize(np.concatenate([values[at:], values[:at]]), last - first)
+    at, runs = first % len(values), last - first
+    if runs < len(values):  # of a long axis only what is asked for
+        each = np.concatenate([values[at : at + runs], values[: max(at + runs - len(values), 0)]])
+    else:
+        each = np.resize(np.concatenate([values[at:], values[:at]]), runs)
     if times == 1:
         return each
     edges = np.clip(np.arange(first, last + 1) * times, start, stop)
@@ -168,6 +172,12 @@ class Sample:
 
     def __init__(self, axes: Sequence[Axis], count: int, seed: int, sampler: str = "sobol") -> None:
         self.axes, self.count, self.seed, self.sampler = tuple(axes), count, seed, sampler
+        if sampler == "sobol" and count > _MOST_SOBOL:
+            raise InvalidValueError(
+                "",
+                found=f"{count:,} points",
+                expected=f"at most {_MOST_SOBOL:,} of a Sobol sequence, or --sampler random",
+            ).at(file="--sample")
         self._lock = Lock()
         self._sobol: tuple[int, Any] | None = None  # the number of the next point, and the engine
 
@@ -192,11 +202,13 @@ class Sample:
         if self._sobol is None or self._sobol[0] > start:
             self._sobol = (0, qmc.Sobol(len(self.axes), scramble=True, seed=self.seed))
         at, engine = self._sobol
+        self._sobol = None  # until it stands where it is said to stand
         if at < start:
             engine.fast_forward(start - at)
-        self._sobol = (stop, engine)
         # One first: of others than powers of two the engine would warn that they are no balanced set.
-        return np.concatenate([engine.random(1), engine.random(stop - start - 1)])
+        found = np.concatenate([engine.random(1), engine.random(stop - start - 1)])
+        self._sobol = (stop, engine)
+        return found
 
     def _random(self, start: int, stop: int) -> list[Array]:
         parts: list[Array] = []

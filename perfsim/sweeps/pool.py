@@ -24,6 +24,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perfsim.errors import PerfsimError, WorkerError
@@ -103,9 +104,11 @@ class Pool:
             self._send(worker, ("known", self._facts))
         return replace(self._given, known=self._facts)
 
-    def compute(self, _: Study, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
-        """The rows of partitions of `study` with their numbers, as they are finished."""
-        study, wanted = self.study, list(numbers)
+    def compute(self, study: Study, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
+        """The rows of partitions of the pool's `study` with their numbers, as they are finished."""
+        if study is not self.study:
+            raise RuntimeError("the processes hold another study")
+        wanted = list(numbers)
         size, count = study.partition_size, study.space.count
         # Where a network has many partitions they are for all processes.
         owners = [self._owners[number * size // count] for number in wanted if size >= count]
@@ -133,7 +136,7 @@ class Pool:
         common = deque(range(count) if not owners else ())
         for number, owner in enumerate(owners):
             owner.tasks.append(number)
-        failed: dict[int, PerfsimError] = {}
+        failed: dict[int, Exception] = {}
         while True:
             # After a failure only those before it are computed, so that the first one is told, as without a pool.
             self._assign(task, common, min(failed, default=count))
@@ -144,7 +147,7 @@ class Pool:
                 worker = busy[connection]  # type: ignore[index]
                 answer = self._received(worker)
                 number = worker.under_way.popleft()
-                if isinstance(answer, PerfsimError):
+                if isinstance(answer, Exception):
                     failed[number] = answer
                 else:
                     yield number, answer, worker
@@ -216,16 +219,21 @@ def _serve(connection: Connection[Any, Any], packed: bytes) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     study: Study = pickle.loads(packed)
     answer: object
-    with suppress(EOFError, ConnectionError):  # of the pipe; nothing else here has one
-        while True:
+    while True:
+        try:
             kind, what = connection.recv()
-            if kind == "known":
-                study = replace(study, known=what)
-                continue
-            try:
-                answer = study.rows(*what) if kind == "rows" else _facts(study, what)
-            except PerfsimError as error:
-                answer = error
+        except (EOFError, ConnectionError):
+            return
+        if kind == "known":
+            study = replace(study, known=what)
+            continue
+        try:
+            answer = study.rows(*what) if kind == "rows" else _facts(study, what)
+        except PerfsimError as error:
+            answer = error
+        except Exception as error:  # a fault of ours, told with where it happened
+            answer = RuntimeError("".join(format_exception(error)))
+        with suppress(ConnectionError):  # the next recv ends it
             connection.send(answer)
 
 

@@ -123,6 +123,8 @@ class Study:
             self._evaluations[number] = Evaluation(
                 network, self._sample, self.placement, self.timing, self.columns
             )
+            for old in list(self._evaluations)[:-NETWORKS]:
+                self._evaluations.pop(old, None)
         return self._evaluations[number]
 
     @cached_property

@@ -99,6 +99,8 @@ def sweep(
     columns: of `COLUMNS`, those to compute; unless given those of `DEFAULT_COLUMNS` that the machine has.
     threads: how many blocks are computed at once; as many as there are processors unless given.
 
+    A process that has swept keeps up to 64 MiB of freed memory (`freed_memory`).
+
     A plan is made once for all the memories for which it is the same, however many points there are.
 
     Raises InputError for unknown keys or policies, numbers that no machine has, arrays of several lengths, and
