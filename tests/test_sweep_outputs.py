@@ -25,3 +25,34 @@ def test_a_rate_from_a_clock_is_named_clock_and_written_in_hertz(perfsim_cli, ma
     ]
     assert f"{1.1 * clock_hz / 1e6:.0f} MHz" in line
     assert "FLOPS" not in line
+
+
+VARY = ("--vary", "sram=100kB:4MB:log:5", "--vary", "ddr_bandwidth=1GB/s,4GB/s")
+
+
+def test_help_states_the_formats_that_a_command_writes(perfsim_cli):
+    for command, formats in (("sweep", ".parquet or .csv"), ("pareto", "(.csv, .json, .parquet)")):
+        assert formats in " ".join(perfsim_cli(command, "--help").out.split())
+
+
+def test_an_expression_cost_is_a_column(perfsim_cli):
+    """What the expression says, row by row, of the columns beside it."""
+    cost = "sram/1MB + bandwidth / 4 GB/s"
+    words = ("pareto", *A, *VARY, "--cost", "time", "--cost", cost)
+    rows = json.loads(perfsim_cli(*words, "--format", "json").out)["points"]
+    assert rows
+    for row in rows:
+        assert row[cost] == pytest.approx(row["sram"] / 1e6 + row["ddr_bandwidth"] / 4e9, rel=1e-12)
+        assert "time" not in row
+    assert cost in perfsim_cli(*words).out
+    assert cost in perfsim_cli(*words, "--format", "csv").out.splitlines()[0]
+
+
+def test_a_front_in_a_file_is_not_printed_and_not_overwritten(perfsim_cli, tmp_path):
+    words = ("pareto", *A, *VARY, "-o", "front.csv", "-o", "front.json")
+    told = perfsim_cli(*words)
+    rows = len((tmp_path / "front.csv").read_text().splitlines()) - 1
+    assert told.out == ""
+    assert told.err == f"front.csv: {rows} rows\nfront.json: {rows} rows\n"
+    told = perfsim_cli(*words)
+    assert (told.status, told.out, told.err) == (2, "", "error: front.csv: exists already\n")

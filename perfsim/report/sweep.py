@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from perfsim.report.machine import machine_record, machine_text
 from perfsim.report.run import settings_text
 from perfsim.report.sheet import Sheet
@@ -18,6 +20,7 @@ from perfsim.report.text import (
     texts,
     wrapped,
 )
+from perfsim.sweeps.expression import ALIASES
 from perfsim.sweeps.writers import plain_columns
 
 if TYPE_CHECKING:
@@ -27,6 +30,20 @@ if TYPE_CHECKING:
     from perfsim.sweeps.study import Study
 
 SHOWN = 60  # rows of a table for people
+
+
+def with_costs(study: Study, columns: Columns) -> Columns:
+    """The rows with a column for each cost that is an expression, named as it was written.
+
+    columns: of the rows, arrays of shape (rows,), with what the costs need.
+    """
+    count = len(columns["network"])
+    costs = {
+        each.text.strip(): np.broadcast_to(np.asarray(each.of(columns), dtype=np.float64), count)
+        for each in study.costs
+        if ALIASES.get(each.text.strip(), each.text.strip()) not in columns
+    }
+    return {**columns, **costs}
 
 
 def sweep_sheet(
