@@ -56,3 +56,36 @@ def test_a_front_in_a_file_is_not_printed_and_not_overwritten(perfsim_cli, tmp_p
     assert told.err == f"front.csv: {rows} rows\nfront.json: {rows} rows\n"
     told = perfsim_cli(*words)
     assert (told.status, told.out, told.err) == (2, "", "error: front.csv: exists already\n")
+
+
+@pytest.mark.parametrize(
+    ("machine", "vary", "head", "cell"),
+    [
+        (HW, "ddr_bandwidth=2GB/s,4GB/s", "ddr_bandwidth [GB/s]", "2.000"),
+        (HW, "matrix=1TFLOPS", "matrix [TFLOPS]", "1.000"),
+        (HW, "ddr_latency=1ns", "ddr_latency [ns]", "1.000"),
+        (HW, "ddr_bandwidth=1MB/s,1TB/s", "ddr_bandwidth [GB/s]", "0.001"),
+        ("kv260_dpu", "clock=300MHz", "clock [MHz]", "300.000"),
+        ("kv260_dpu", "energy.ddr_byte=20pJ", "energy.ddr_byte [pJ]", "20.000"),
+    ],
+)
+def test_what_is_varied_is_shown_in_its_unit(perfsim_cli, machine, vary, head, cell):
+    words = ("sweep", "lenet5", "--hw", machine, "--vary", vary)
+    heads, _, row = perfsim_cli(*words).out.split("\n\n")[1].splitlines()[:3]
+    assert heads.startswith(head) or heads.strip().startswith(head)
+    assert row.split()[0] == cell
+    if machine != HW:
+        assert "energy_j [" in heads
+
+
+def test_a_table_of_two_varied_keys_fits_80_columns(perfsim_cli):
+    told = perfsim_cli("sweep", *A, *VARY).out
+    assert max(map(len, told.splitlines())) <= 80
+    assert all(name in told for name in ("sram [", "ddr_bandwidth [", "total_s [", "bound"))
+
+
+def test_the_heading_states_no_number_that_is_varied(perfsim_cli):
+    told = perfsim_cli("sweep", *A, "--vary", "sram=2MB").out
+    assert told.startswith("1 point of mobilenet_v1 on ")
+    assert "SRAM" not in told
+    assert "varied: sram" in " ".join(told.split())

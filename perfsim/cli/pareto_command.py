@@ -11,7 +11,6 @@ However many points there are, only the front is kept.
 from __future__ import annotations
 
 import argparse
-
 from pathlib import Path
 
 from perfsim.cli import DONE, common, complain
