@@ -89,3 +89,24 @@ def test_the_heading_states_no_number_that_is_varied(perfsim_cli):
     assert told.startswith("1 point of mobilenet_v1 on ")
     assert "SRAM" not in told
     assert "varied: sram" in " ".join(told.split())
+
+
+def test_a_rate_in_the_table_is_rounded_up_and_exact_in_the_data(perfsim_cli):
+    """What is shown is enough: not below the exact number, and above it by less than one of its last digit."""
+    words = ("size", *A, "--minimize", "ddr_bandwidth", "--target", "5ms")
+    exact = float(perfsim_cli(*words, "--format", "csv").out.splitlines()[1].split(",")[0])
+    told = perfsim_cli(*words).out
+    (shown,) = [line.split()[0] for line in told.splitlines() if " GB/s" in line]
+    assert 0 <= float(shown) * 1e9 - exact < 1e3
+    assert len(shown) < 10
+    assert "rounded up" in told
+
+
+def test_a_loss_is_written_with_a_prefix(perfsim_cli):
+    """More memory, which moves the plan: what it costs is in the CSV."""
+    words = ("sensitivity", *A)
+    rows = csv.DictReader(io.StringIO(perfsim_cli(*words, "--format", "csv").out))
+    (lost,) = [float(r["saved_s"]) for r in rows if r["number"] == "sram" and r["name"] == "total"]
+    assert lost < -1e-6
+    (line,) = [line for line in perfsim_cli(*words).out.splitlines() if line.startswith("sram")]
+    assert f"{lost * 1e6:.4g} us" in line
