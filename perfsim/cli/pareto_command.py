@@ -57,7 +57,8 @@ def execute(arguments: argparse.Namespace) -> int:
     ]
     study = read_study(arguments, costs=costs)
 
-    from perfsim.report.sweep import sweep_sheet, with_costs
+    from perfsim.report.sweep import sweep_sheet
+    from perfsim.sweeps.costs import with_costs
     from perfsim.sweeps.front import front_of
 
     progress = Progress(study.count, arguments)

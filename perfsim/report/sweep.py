@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from perfsim.errors import UnknownNameError
 from perfsim.hardware import units
 from perfsim.hardware.fields import field_of
@@ -25,7 +23,6 @@ from perfsim.report.text import (
     wrapped,
 )
 from perfsim.sweeps.evaluation import COLUMNS, LAYER_COLUMNS
-from perfsim.sweeps.expression import ALIASES
 from perfsim.sweeps.writers import plain_columns
 
 if TYPE_CHECKING:
@@ -63,20 +60,6 @@ _KEEP = {
     "ddr_bytes": 4,
     "peak_sram_bytes": 7,
 }
-
-
-def with_costs(study: Study, columns: Columns) -> Columns:
-    """The rows with a column for each cost that is an expression, named as it was written.
-
-    columns: of the rows, arrays of shape (rows,), with what the costs need.
-    """
-    count = len(columns["network"])
-    costs = {
-        each.text.strip(): np.broadcast_to(np.asarray(each.of(columns), dtype=np.float64), count)
-        for each in study.costs
-        if ALIASES.get(each.text.strip(), each.text.strip()) not in columns
-    }
-    return {**columns, **costs}
 
 
 def sweep_sheet(
