@@ -10,6 +10,8 @@ from perfsim.hardware.parts import Grid, RowStationary, Systolic
 from perfsim.report.text import amount, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfsim.hardware.machine import Machine
     from perfsim.hardware.parts import Array
 
@@ -44,18 +46,22 @@ def _words_in(part: Any, above: str = "") -> dict[str, str | bool]:
     return found
 
 
-def machine_text(machine: Machine) -> str:
-    """The numbers of a machine in one line: its four, and the main ones of its parts."""
-    four: Any = machine
-    return ", ".join(
-        (
-            f"{amount(four.sram_bytes, 'B')} SRAM",
-            f"{amount(four.ddr_bytes_per_s, 'B/s')} DDR",
-            _matrix(machine),
-            f"{amount(four.vector_flops, 'FLOPS')} vector",
-            *_parts(machine.extras),
-        )
-    )
+def machine_text(machine: Machine, *, varied: Iterable[str] = ()) -> str:
+    """The numbers of a machine in one line: its four, and the main ones of its parts.
+
+    varied: keys of its file that it does not stand for; of the four these are left out.
+    """
+    number: Any = machine
+    four = {
+        "sram": f"{amount(number.sram_bytes, 'B')} SRAM",
+        "ddr_bandwidth": f"{amount(number.ddr_bytes_per_s, 'B/s')} DDR",
+        "matrix": _matrix(machine),
+        "vector": f"{amount(number.vector_flops, 'FLOPS')} vector",
+    }
+    for key in varied:
+        first = key.partition(".")[0]
+        four.pop("matrix" if first in ("clock", "macs_per_cycle", "array") else first, None)
+    return ", ".join((*four.values(), *_parts(machine.extras)))
 
 
 def matrix_rates(machine: Machine) -> dict[int, float]:

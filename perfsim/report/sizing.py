@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, Context
 from typing import TYPE_CHECKING
 
 from perfsim.hardware.fields import field_of
@@ -12,6 +13,8 @@ from perfsim.report.text import Column, count, duration, table, wrapped
 if TYPE_CHECKING:
     from perfsim.hardware.machine import Machine
     from perfsim.sweeps.sizing import Sizes
+
+_DIGITS = 7  # significant ones of a rate, for reading
 
 
 def sizes_sheet(name: str, machine: Machine, sizes: Sizes, target_s: float) -> Sheet:
@@ -46,8 +49,11 @@ def sizes_sheet(name: str, machine: Machine, sizes: Sizes, target_s: float) -> S
         if sizes.is_part:
             heading += f": {count(len(sizes.rows), 'pairs')} of a curve of them"
         notes = ""
+        if not all(field_of(key).whole for key in sizes.keys):
+            told = "rates are rounded up; --format csv and json, and -o, give every digit"
+            notes = f"\n{wrapped(told, width)}\n"
         if sizes.share:
-            notes = "\n" + wrapped(
+            notes += "\n" + wrapped(
                 f"rounding: a rate that is smaller by up to {sizes.share:.1e} of it may be enough too",
                 width,
             )
@@ -58,5 +64,11 @@ def sizes_sheet(name: str, machine: Machine, sizes: Sizes, target_s: float) -> S
 
 
 def _written(key: str, number: float) -> str:
-    """A number as the machine's file would state it; a rate rounded up would be a little more than enough."""
-    return str(field_of(key).written(number))
+    """A number as the machine's file would state it, rounded up: a rate rounded down would not be enough."""
+    field = field_of(key)
+    return str(field.written(number if field.whole else _rounded_up(number)))
+
+
+def _rounded_up(number: float) -> float:
+    """The least number of so many significant digits that is not smaller."""
+    return float(Context(prec=_DIGITS, rounding=ROUND_CEILING).create_decimal_from_float(number))

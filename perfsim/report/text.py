@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 def small_amount(value: float, unit: str, digits: int = 4) -> str:
     """A quantity that is mostly below 1 of its unit, with so many significant digits: ``1.335 mJ``."""
     for factor, prefix in _SMALL:
-        if value >= factor:
+        if abs(value) >= factor:
             return f"{_digits(value / factor, digits)} {prefix}{unit}"
     return f"{value:.{digits}g} {unit}"
 

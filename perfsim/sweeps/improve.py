@@ -33,7 +33,8 @@ class Improvement:
     """One number of a machine made better, the others as they are.
 
     Attributes:
-        key: of the machine's file; "matrix" stands for all that the rate of the matrix unit comes from.
+        key: of the machine's file: "clock" where the matrix unit's rate comes from one; "matrix" stands for its rates
+            of all widths.
         value, better_value: as it is, and as it was simulated, in SI units.
         total_s, better_total_s: the time of an inference with the one and with the other [s].
         saved_s: of each layer [s], in execution order.
@@ -132,7 +133,7 @@ def _improvement(
     found = _next(bounds)
     better = better_values(first, values[first], two)
     return Improvement(
-        key="matrix" if first in ("clock", "matrix") or first.startswith("matrix.") else first,
+        key="matrix" if first.startswith("matrix.") else first,
         value=better[0].item(),
         better_value=better[1].item(),
         total_s=times[0],
