@@ -207,3 +207,14 @@ def test_the_table_has_a_row_for_each_point():
     assert list(table) == ["sram", "vector", "total_s", "ddr_bytes", "peak_sram_bytes", "bound"]
     assert table["sram"].tolist() == [10**6, 10**5]
     assert set(table["bound"]) <= {"ddr", "matrix", "vector"}
+
+
+def test_plans_that_several_threads_find_at_once():
+    """Each block of rising memories meets new plans, while others compute with those that are known."""
+    sizes = np.linspace(40_000, 6_000_000, 1 << 20).astype(np.int64)
+    points = {"sram": sizes, "ddr_bandwidth": np.full(len(sizes), 1e9)}
+    for _ in range(3):
+        network = perfsim.load_network("mobilenet")
+        many = perfsim.sweep(network, PLAIN, points, "accumulate", threads=4, columns=["total_s"])
+        one = perfsim.sweep(network, PLAIN, points, "accumulate", threads=1, columns=["total_s"])
+        assert np.array_equal(many.total_s, one.total_s)

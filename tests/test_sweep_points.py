@@ -154,8 +154,9 @@ def test_a_front_is_what_no_other_point_beats(monkeypatch, costs, cells):
 @pytest.mark.parametrize("spread", [1, 1e-9, 1e6])
 def test_of_two_costs_only_beaten_points_are_left_out_beforehand(spread):
     points = np.random.default_rng(5).integers(-40, 40, (3000, 2)) * float(spread)
-    points[7] = 0.0, -np.inf
-    points[1507] = np.inf, 0.0
+    points[7] = 0.0, -1e300
+    points[1507] = 1e300, 0.0
+    points[1509] = -1e300, 1e300
     points[1508] = -0.0, 0.0
     front = Front()
     front.add(0, points[:1000], {"at": np.arange(1000)})
@@ -376,3 +377,35 @@ def test_no_point_is_on_the_front(perfsim_cli):
 def test_a_range_without_steps_is_one_error(perfsim_cli, command):
     told = asked(perfsim_cli, command, "lenet5", "--hw", HW, "--vary", "sram=1MB:2MB", status=2)
     assert "found '1MB:2MB', expected FIRST:LAST:log:64" in told.err
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_front_of_two_costs_of_both_signs_block_by_block(seed):
+    generator = np.random.default_rng(seed)
+    points = generator.normal(
+        generator.choice([-3, 0, 3]), generator.choice([1, 1e-6, 1e6]), (900, 2)
+    )
+    points = np.round(points, generator.integers(1, 4))
+    front = Front()
+    for number in range(9):
+        part = points[100 * number : 100 * number + 100]
+        kept = front.not_beaten(number, list(part.T))
+        front.add(number, part[kept], {"at": 100 * number + kept})
+    wanted = [
+        at
+        for at, point in enumerate(points)
+        if not ((points <= point).all(axis=1) & (points < point).any(axis=1)).any()
+        and not (points[:at] == point).all(axis=1).any()
+    ]
+    assert sorted(front.rows()["at"].tolist()) == wanted
+
+
+def test_a_cost_that_is_not_finite_is_one_error(perfsim_cli):
+    told = asked(
+        perfsim_cli,
+        *("pareto", "lenet5", "--hw", HW, "--vary", "sram=1MB,2MB"),
+        *("--cost", "time", "--cost", "sram * 1e304"),
+        status=2,
+    )
+    assert "found inf for 'sram * 1e304', expected a finite number" in told.err
+    assert "Warning" not in told.err
