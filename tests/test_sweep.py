@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -16,7 +17,9 @@ from perfsim.placement import PLACEMENTS
 from perfsim.placement.liveness import Liveness
 from perfsim.placement.memory_levels import ample_bytes, least_sram_bytes
 from perfsim.placement.optimal import Optimal
-from perfsim.sweeps.compiled import is_compiled
+from perfsim.sweeps.compiled import is_compiled, tables
+from perfsim.sweeps.evaluation import Evaluation
+from perfsim.sweeps.machines import machines_with
 from perfsim.timing.kernel import TIMINGS, timing_policy
 from perfsim.timing.terms import shape_of
 from perfsim.traffic import Moved
@@ -209,12 +212,24 @@ def test_the_table_has_a_row_for_each_point():
     assert set(table["bound"]) <= {"ddr", "matrix", "vector"}
 
 
-def test_plans_that_several_threads_find_at_once():
-    """Each block of rising memories meets new plans, while others compute with those that are known."""
-    sizes = np.linspace(40_000, 6_000_000, 1 << 20).astype(np.int64)
-    points = {"sram": sizes, "ddr_bandwidth": np.full(len(sizes), 1e9)}
-    for _ in range(3):
-        network = perfsim.load_network("mobilenet")
-        many = perfsim.sweep(network, PLAIN, points, "accumulate", threads=4, columns=["total_s"])
-        one = perfsim.sweep(network, PLAIN, points, "accumulate", threads=1, columns=["total_s"])
-        assert np.array_equal(many.total_s, one.total_s)
+@pytest.mark.skipif(not find_spec("numba"), reason="needs the extra fast")
+def test_a_plan_that_another_thread_finds_meanwhile_is_not_counted_in_halves(monkeypatch):
+    network = perfsim.load_network("mobilenet")
+    evaluation = Evaluation(network, machines_with(PLAIN, {}), "liveness", "overlap", ["total_s"])
+
+    def disturbed(work, plans):
+        known = len(plans)
+        evaluation._plans.which(np.array([150_000]))  # as another thread may do now
+        assert len(evaluation._plans.plans) > known
+        assert len(plans) == known
+        return tables(work, plans)
+
+    monkeypatch.setattr("perfsim.sweeps.evaluation.tables", disturbed)
+    some = machines_with(PLAIN, {"sram": np.array([2_000_000, 4_000_000])})
+    found = evaluation.totals(some, 2)["total_s"].tolist()
+    assert found == [
+        perfsim.simulate(
+            network, replace(PLAIN, sram_bytes=size), "liveness", "overlap"
+        ).totals.total_s
+        for size in (2_000_000, 4_000_000)
+    ]
