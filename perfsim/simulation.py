@@ -44,8 +44,8 @@ def simulate(
 
     Raises InputError for an unknown policy, an array of machines, or counts that are not exact.
     """
-    _check_type(network, Network, "load_network")
-    _check_type(machine, Machine, "load_hardware")
+    check_type(network, Network, "load_network")
+    check_type(machine, Machine, "load_hardware")
     if not machine.is_one:
         raise InvalidValueError(
             "", found=f"several machines in '{machine.name}'", expected="one (see simulate_array)"
@@ -164,8 +164,8 @@ def compare(
     """The same work on several machines, as a DataFrame with the columns of `comparison`."""
     import pandas as pd
 
-    _check_type(networks, Sequence, "[network, ...]")
-    _check_type(machines, Sequence, "[machine, ...]")
+    check_type(networks, Sequence, "[network, ...]")
+    check_type(machines, Sequence, "[machine, ...]")
     runs = [
         [simulate(network, machine, placement, timing) for machine in machines]
         for network in networks
@@ -228,7 +228,8 @@ def _comparison_rows(result: Result, base: Result) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _check_type(value: object, wanted: type, made_by: str) -> None:
+def check_type(value: object, wanted: type, made_by: str) -> None:
+    """Raise InvalidValueError for an argument that is no `wanted`, such as the name of a network for the network."""
     if not isinstance(value, wanted) or isinstance(value, str):
         raise InvalidValueError(
             "", found=describe(value), expected=f"a {wanted.__name__} (see {made_by})"

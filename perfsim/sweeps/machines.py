@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from perfsim.errors import InvalidValueError, UnknownNameError, describe
-from perfsim.hardware.fields import field_of, with_values
+from perfsim.hardware.fields import Field, field_of, with_values
 from perfsim.hardware.machine import NUMBERS
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Points:
 
     machine: what all have in common. arrays: by key of a machine's file, arrays of shape (points,) in SI units.
 
-    Raises InputError for unknown keys, what is no array of numbers, several lengths, and keys that would contradict
-    what the machine's file states.
+    Raises InputError for unknown keys, what is no array of numbers, numbers that no file may state, several lengths,
+    and keys that would contradict what the machine's file states.
     """
 
     def __init__(self, machine: Machine, arrays: Mapping[str, Any]) -> None:
@@ -46,9 +46,9 @@ class Points:
         for key, values in arrays.items():
             self.arrays[key] = _checked(key, values)
         lengths = {len(values) for values in self.arrays.values()}
-        if len(lengths) > 1 or 0 in lengths:
+        if len(lengths) > 1:
             found = ", ".join(f"{len(values):,} of {key}" for key, values in self.arrays.items())
-            raise InvalidValueError("", found=found, expected="arrays of one length, not empty").at(
+            raise InvalidValueError("", found=found, expected="arrays of one length").at(
                 where="points"
             )
         (self.count,) = lengths
@@ -114,12 +114,36 @@ def _checked(key: str, values: Any) -> Array:
         field = field_of(key)
     except UnknownNameError as error:
         raise error.at(where="points") from None
-    array = np.asarray(values)
-    kinds = "iu" if field.whole else "iuf"
-    if array.ndim != 1 or array.dtype.kind not in kinds:
-        found = f"an array of {array.dtype} with {array.ndim} dimensions"
-        numbers = "whole numbers" if field.whole else "numbers"
-        raise InvalidValueError(
-            "", found=found, expected=f"an array of {numbers} with one dimension"
-        ).at(where=f"points, {key}")
-    return array.astype(np.int64 if field.whole else np.float64, copy=False)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        array = np.asarray(None)
+    numbers = "whole numbers" if field.whole else "numbers"
+    where = f"points, {key}"
+    if array.shape == (0,):
+        raise InvalidValueError("", found="an empty array", expected=numbers).at(where=where)
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        found = describe(values)
+        if isinstance(values, np.ndarray):
+            found = f"an array of {array.dtype} with {array.ndim} dimensions"
+        expected = f"an array of {numbers} with one dimension"
+        raise InvalidValueError("", found=found, expected=expected).at(where=where)
+    if not (field.least <= array.min() and array.max() <= field.most):  # NaN is neither
+        raise _out_of_range(field, array, ~((array >= field.least) & (array <= field.most)))
+    if not field.whole:
+        return array.astype(np.float64, copy=False)
+    wholes = array.astype(np.int64, copy=False)
+    if array.dtype.kind == "f" and not np.array_equal(wholes, array):
+        raise _out_of_range(field, array, wholes != array)
+    return wholes
+
+
+def _out_of_range(field: Field, array: Array, wrong: Array) -> InvalidValueError:
+    """The error for the first number of an array that is wrong, of which there is one."""
+    at = int(np.argmax(wrong))
+    kind = "whole numbers (numpy.rint gives them)" if field.whole else "numbers"
+    return InvalidValueError(
+        "",
+        found=f"{array[at].item()!r} at position {at} of {len(array):,}",
+        expected=f"{kind} from {field.least:g} to {field.most:g}",
+    ).at(where=f"points, {field.key}")

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsim.hardware.machine import Machine
+from perfsim.network.graph import Network
+from perfsim.simulation import check_type
 from perfsim.sweeps.evaluation import Array, Columns, Evaluation
 from perfsim.sweeps.machines import Points
 from perfsim.timing.kernel import BOUNDS
@@ -21,8 +24,6 @@ from perfsim.timing.kernel import BOUNDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from perfsim.hardware.machine import Machine
-    from perfsim.network.graph import Network
     from perfsim.placement.placement import PlacementPolicy
 
 
@@ -94,7 +95,7 @@ def sweep(
     >>> found.total_s
 
     points: by key of a machine's file (``sram``, ``ddr_bandwidth``, ``matrix``, ``stream.bandwidth``, ...) arrays of
-        one length in SI units; whole numbers for sizes.
+        one length in SI units; whole numbers (of any type) for sizes.
     placement, timing: names of policies, or a placement policy itself; the machine's own unless given.
     columns: of `COLUMNS`, those to compute; unless given those of `DEFAULT_COLUMNS` that the machine has.
     threads: how many blocks are computed at once; as many as there are processors unless given.
@@ -103,9 +104,11 @@ def sweep(
 
     A plan is made once for all the memories for which it is the same, however many points there are.
 
-    Raises InputError for unknown keys or policies, numbers that no machine has, arrays of several lengths, and
-    MemoryTooSmallError where a memory is too small for the network.
+    Raises InputError for unknown keys or policies, numbers that no machine's file may state, arrays of several lengths,
+    and MemoryTooSmallError where a memory is too small for the network.
     """
+    check_type(network, Network, "load_network")
+    check_type(machine, Machine, "load_hardware")
     each = Points(machine, points)
     evaluation = Evaluation(network, each.sample, placement, timing, columns)
     found = evaluation.empty(each.count)
