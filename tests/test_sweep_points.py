@@ -272,7 +272,7 @@ def test_a_row_for_each_layer(perfsim_cli):
         (["--vary", "sram"], "KEY=VALUES"),
         (["--vary", "sram=1B:9B:log:4"], "--where 'sram >="),
         (["--vary", "sram=1MB:2MB:log:9", "--sample", "3"], "a range without steps"),
-        (["--vary", "sram=1MB:2MB", "--sample", "0"], "1 or more"),
+        (["--vary", "sram=1MB:2MB", "--sample", "0"], "a whole number from 1 to"),
         (["--vary", "sram=1MB", "--where", "total < 1"], "unknown name 'total'"),
         (["--vary", "sram=1MB", "--columns", "time"], "unknown column 'time'"),
         (["--vary", "sram=1MB", "--resume"], "-o FILE"),

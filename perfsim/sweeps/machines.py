@@ -141,7 +141,7 @@ def _checked(key: str, values: Any) -> Array:
 def _out_of_range(field: Field, array: Array, wrong: Array) -> InvalidValueError:
     """The error for the first number of an array that is wrong, of which there is one."""
     at = int(np.argmax(wrong))
-    kind = "whole numbers (numpy.rint gives them)" if field.whole else "numbers"
+    kind = "whole numbers" if field.whole else "numbers"
     return InvalidValueError(
         "",
         found=f"{array[at].item()!r} at position {at} of {len(array):,}",
