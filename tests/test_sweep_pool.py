@@ -127,7 +127,7 @@ def test_ended_in_the_middle_and_resumed(tmp_path, undisturbed, whom):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--jobs", "0", "-o", "x.csv"), "from 1 to 1024"),
+        (("--jobs", "0", "-o", "x.csv"), "from 1 to 1,024"),
         (("--jobs", "two", "-o", "x.csv"), "a whole number"),
         (("--jobs", "2"), "-o FILE"),
         (("--jobs", "2", "--cluster", "local:2", "-o", "x.csv"), "one of them"),

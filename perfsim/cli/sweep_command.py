@@ -89,7 +89,13 @@ def execute(arguments: argparse.Namespace) -> int:
         check_cluster(arguments.cluster)
     else:
         jobs = _jobs(arguments, output)
-    columns = arguments.columns.split(",") if arguments.columns else None
+    if arguments.per_layer and arguments.columns is not None:
+        raise InvalidValueError(
+            "",
+            found="--columns beside --per-layer, which gives all of a layer",
+            expected="one of them",
+        ).at(file="--columns")
+    columns = None if arguments.columns is None else arguments.columns.split(",")
     study = read_study(arguments, columns=columns, per_layer=arguments.per_layer)
     progress = Progress(study.count, arguments)
     if output is None:
@@ -124,13 +130,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _jobs(arguments: argparse.Namespace, output: str | None) -> int | None:
     """The value of --jobs."""
-    jobs = whole(arguments.jobs, "--jobs")
+    jobs = whole(arguments.jobs, "--jobs", least=1, most=MOST_JOBS)
     if jobs is None:
         return None
-    if not 1 <= jobs <= MOST_JOBS:
-        raise InvalidValueError("", found=arguments.jobs, expected=f"from 1 to {MOST_JOBS}").at(
-            file="--jobs"
-        )
     if output is None or arguments.cluster is not None:
         found = "no output" if output is None else "--cluster beside it"
         expected = "-o FILE" if output is None else "one of them"

@@ -7,16 +7,20 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfsim.cli import common
-from perfsim.errors import InvalidValueError
+from perfsim.errors import InvalidValueError, describe
+from perfsim.settings import Setting
 
 if TYPE_CHECKING:
     from perfsim.network.graph import Network
     from perfsim.sweeps.study import Study
 
 _EVERY_S = 0.2  # between two lines of progress
+_MOST_DIGITS = 40  # of a count: more than any has
+_LARGEST_SEED = 2**63 - 1
 
 
 def add_points(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +39,9 @@ def add_points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampler",
         choices=("sobol", "random"),
-        default="sobol",
         help="how: a scrambled Sobol sequence (default), or independently",
     )
-    parser.add_argument("--seed", metavar="N", default="0", help="of the sample (default: 0)")
+    parser.add_argument("--seed", metavar="N", help="of the sample (default: 0)")
     parser.add_argument(
         "--where",
         metavar="CONDITION",
@@ -59,12 +62,15 @@ def add_sweep_policies(parser: argparse.ArgumentParser) -> None:
     common.add_policies(parser)
 
 
-def whole(text: str | None, option: str) -> int | None:
+def whole(text: str | None, option: str, *, least: int, most: int) -> int | None:
     """The value of an option that is a count."""
     if text is None:
         return None
-    if not text.isdecimal() or not text.isascii() or len(text) > 18:
-        raise InvalidValueError("", found=f"'{text}'", expected="a whole number").at(file=option)
+    is_whole = text.isdecimal() and text.isascii() and len(text) <= _MOST_DIGITS
+    if not is_whole or not least <= int(text) <= most:
+        raise InvalidValueError(
+            "", found=describe(text), expected=f"a whole number from {least:,} to {most:,}"
+        ).at(file=option)
     return int(text)
 
 
@@ -90,13 +96,18 @@ def read_study(
 ) -> Study:
     """What the command line states."""
     from perfsim.hardware.profile import load_hardware
-    from perfsim.sweeps.request import make_study
+    from perfsim.sweeps.request import LARGEST, make_study
 
     common.check_one_machine(arguments)
     for_network, for_machine = common.split_settings(arguments.settings)
-    sample = whole(arguments.sample, "--sample")
-    if sample == 0:
-        raise InvalidValueError("", found="0", expected="1 or more").at(file="--sample")
+    _check_once(arguments, for_network, for_machine)
+    sample = whole(arguments.sample, "--sample", least=1, most=LARGEST)
+    seed = whole(arguments.seed, "--seed", least=0, most=_LARGEST_SEED)
+    for option, given in (("--seed", arguments.seed), ("--sampler", arguments.sampler)):
+        if given is not None and sample is None:
+            raise InvalidValueError(
+                "nothing is drawn", found=f"{option} {given}", expected="--sample N beside it"
+            ).at(file=option)
 
     return make_study(
         arguments.models,
@@ -104,8 +115,8 @@ def read_study(
         load_hardware(arguments.hw[0], **for_machine),
         arguments.vary,
         sample=sample,
-        seed=whole(arguments.seed, "--seed") or 0,
-        sampler=arguments.sampler,
+        seed=seed or 0,
+        sampler=arguments.sampler or "sobol",
         where=arguments.where,
         placement=common.chosen_placement(arguments),
         timing=arguments.timing,
@@ -113,6 +124,41 @@ def read_study(
         per_layer=per_layer,
         costs=costs,
     )
+
+
+def _check_once(
+    arguments: argparse.Namespace, for_network: Mapping[str, Any], for_machine: Mapping[str, Any]
+) -> None:
+    """Raise where a network is given twice, or a key is both set and varied."""
+    from perfsim.catalog import find_network
+    from perfsim.sweeps.request import SCALES
+
+    names: dict[Path, str] = {}
+    for model in arguments.models:
+        file = find_network(model).resolve()
+        if file in names:
+            also = f" and '{model}'" if model != names[file] else ""
+            raise InvalidValueError(
+                "the same network twice", found=f"'{names[file]}'{also}", expected="each once"
+            )
+        names[file] = model
+    for text in arguments.vary:
+        key = text.partition("=")[0].strip()
+        setting, option = (for_network, key) if key in SCALES else (for_machine, f"hw.{key}")
+        if key in _set_keys(setting):
+            raise InvalidValueError(
+                "", found=f"--set {option} and --vary {key}", expected="one of them"
+            ).at(file=f"--vary {key}")
+
+
+def _set_keys(settings: Mapping[str, Any], before: str = "") -> list[str]:
+    """The dotted keys of what is set, those of mappings by their entries."""
+    found = []
+    for key, setting in settings.items():
+        value = setting.value if isinstance(setting, Setting) else setting
+        path = f"{before}{key}"
+        found += _set_keys(value, f"{path}.") if isinstance(value, Mapping) else [path]
+    return found
 
 
 def _load(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from perfsim.errors import unknown_name
+from perfsim.errors import UnknownNameError, unknown_name
 from perfsim.program import lower
 from perfsim.simulation import policies_of
 from perfsim.sweeps.compiled import (
@@ -126,7 +126,9 @@ class Evaluation:
             return [name for name in DEFAULT_COLUMNS if name in self.stated]
         for name in columns:
             if name not in self.stated:
-                raise unknown_name("column", name, self.stated)
+                raise absent_column(self._machine, name) or unknown_name(
+                    "column", name, self.stated
+                )
         return list(dict.fromkeys(columns))
 
     def empty(self, count: int) -> Columns:
@@ -246,6 +248,23 @@ class Evaluation:
                 by_row=by_row,
             )
         return self._schedules[key]
+
+
+def absent_column(machine: Machine, name: str) -> UnknownNameError | None:
+    """Why a machine has not a column that others have; None where that is not the machine's doing."""
+    extras = machine.extras
+    needed: tuple[str, object] | None = {
+        "energy_j": ("energy", extras.energy),
+        "energy_delay_js": ("energy", extras.energy),
+        "weight_s": ("weight_memory", extras.weight_memory),
+        "stream_s": ("stream", extras.stream),
+    }.get(name)
+    if needed is None or needed[1] is not None:
+        return None
+    return UnknownNameError(
+        f"'{machine.name}' states no {needed[0]}, and so has no '{name}'",
+        expected=f"the key '{needed[0]}' in its file",
+    )
 
 
 def _runs(numbers: Array) -> Iterator[tuple[int, slice]]:

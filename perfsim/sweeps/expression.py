@@ -3,10 +3,11 @@
     expression = either {"or" either}
     either = both {"and" both}
     both = ["not"] comparison
-    comparison = sum [("<" | "<=" | ">" | ">=" | "==" | "!=") sum]
+    comparison = sum [("<" | "<=" | ">" | ">=" | "==" | "!=") sum] | "bound" ("==" | "!=") part
     sum = product {("+" | "-") product}
     product = factor {("*" | "/") factor}
     factor = ["-"] (number [unit] | name | "(" expression ")")
+    part = "ddr" | "matrix" | "vector" | "stream" | "weights" | "overhead"
 
 Names are keys of the machine's file, of the network's, and columns of the result; numbers with a unit are in SI units.
 """
@@ -17,12 +18,20 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError, describe, nearest_name, unknown_name
+from perfsim.errors import (
+    InvalidValueError,
+    UnknownNameError,
+    describe,
+    nearest_name,
+    unknown_name,
+)
 from perfsim.hardware import units
+from perfsim.timing.kernel import BOUNDS
 
 Values: TypeAlias = Any  # a number, or an array of shape (points,)
 Node: TypeAlias = Callable[[Mapping[str, Values]], Values]
@@ -58,7 +67,10 @@ _COMPARE: Mapping[str, Callable[[Values, Values], Values]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_ADD = {"+": operator.add, "-": operator.sub}
+# In floating point, as whole numbers of bytes would wrap around where they are multiplied.
+_ADD = {"+": partial(np.add, dtype=np.float64), "-": partial(np.subtract, dtype=np.float64)}
+_MULTIPLY = partial(np.multiply, dtype=np.float64)
+_BOUND = "bound"  # whose values are codes into `BOUNDS`: only compared with their names
 _DEEPEST = 50  # brackets inside brackets
 
 
@@ -82,17 +94,24 @@ class Expression:
         return _parsed, (self.text, sorted(self.names), self.is_condition)
 
 
-def parse_expression(text: str, known: Iterable[str], *, condition: bool) -> Expression:
+def parse_expression(
+    text: str,
+    known: Iterable[str],
+    *,
+    condition: bool,
+    absent: Callable[[str], UnknownNameError | None] = lambda _: None,
+) -> Expression:
     """The expression that `text` is.
 
     >>> parse_expression("sram <= 4 MB", ["sram"], condition=True).of({"sram": 5_000_000})
     False
 
-    known: the names that it may use. condition: whether it must say yes or no, or else must be a number.
+    known: the names that it may use. condition: whether it must say yes or no, or else must be a number. absent: why a
+    name that exists elsewhere is not among the known ones; None for one that exists nowhere.
 
     Raises InvalidValueError, or UnknownNameError with the nearest known name.
     """
-    parser = _Parser(text, list(known))
+    parser = _Parser(text, list(known), absent)
     node, is_condition = parser.whole()
     if is_condition != condition:
         wanted = (
@@ -109,8 +128,10 @@ def _parsed(text: str, names: list[str], condition: bool) -> Expression:
 class _Parser:
     """Goes through the words of one text once."""
 
-    def __init__(self, text: str, known: list[str]) -> None:
-        self._text, self._known = text, known
+    def __init__(
+        self, text: str, known: list[str], absent: Callable[[str], UnknownNameError | None]
+    ) -> None:
+        self._text, self._known, self._absent = text, known, absent
         self._words = self._split()
         self._at = self._depth = 0
         self.names: set[str] = set()
@@ -121,9 +142,10 @@ class _Parser:
         while True:
             match = _TOKEN.match(self._text, at)
             if match is None:
-                raise self._wrong(
-                    self._text[at:].strip(), "a number, a name or one of + - * / ( ) < >"
-                )
+                found = self._text[at:].strip()
+                error = self._wrong(found, "a number, a name or one of + - * / ( ) < > == !=")
+                error.nearest = "==" if found.startswith("=") else None
+                raise error
             kind = next(key for key in ("number", "name", "sign", "end") if match[key] is not None)
             words.append((kind, match[kind], match["unit"] or ""))
             if kind == "end":
@@ -194,6 +216,8 @@ class _Parser:
         return node
 
     def _comparison(self) -> tuple[Node, bool]:
+        if _BOUND in self._known and self._take(_BOUND):
+            return self._bound(), True
         left = self._sum()
         sign = self._take(*_COMPARE)
         if sign is None:
@@ -203,18 +227,35 @@ class _Parser:
         compare = _COMPARE[sign]
         return lambda values: compare(first(values), second(values)), True
 
+    def _bound(self) -> Node:
+        """What follows the name of the column that says what bounds."""
+        sign = self._take("==", "!=")
+        part = self._take(*BOUNDS) if sign else None
+        if sign is None or part is None:
+            raise self._no_number()
+        self.names.add(_BOUND)
+        compare, code = _COMPARE[sign], BOUNDS.index(part)
+        return lambda values: compare(values[_BOUND], code)
+
+    def _no_number(self) -> InvalidValueError:
+        return InvalidValueError(
+            f"'{_BOUND}' is no number",
+            found=describe(self._text),
+            expected=f"'{_BOUND} == PART' or '{_BOUND} != PART', PART one of {', '.join(BOUNDS)}",
+        )
+
     def _sum(self) -> tuple[Node, bool]:
         return self._chain(self._product, _ADD)
 
     def _product(self) -> tuple[Node, bool]:
-        return self._chain(self._factor, {"*": operator.mul, "/": self._quotient})
+        return self._chain(self._factor, {"*": _MULTIPLY, "/": self._quotient})
 
     def _quotient(self, over: Values, under: Values) -> Values:
         if np.any(np.equal(under, 0)):
             raise InvalidValueError(
                 "", found=f"a division by zero in {describe(self._text)}", expected="none"
             )
-        return over / under
+        return np.divide(over, under, dtype=np.float64)
 
     def _chain(
         self,
@@ -225,8 +266,24 @@ class _Parser:
         while sign := self._take(*signs):
             first = self._needs(found, condition=False)
             second = self._needs(part(), condition=False)
-            found = (_both_of(signs[sign], first, second), False)
+            found = (self._both_of(signs[sign], first, second), False)
         return found
+
+    def _both_of(
+        self, combine: Callable[[Values, Values], Values], first: Node, second: Node
+    ) -> Node:
+        def combined(values: Mapping[str, Values]) -> Values:
+            with np.errstate(over="ignore"):  # said below
+                return self._finite(combine(first(values), second(values)))
+
+        return combined
+
+    def _finite(self, values: Values) -> Values:
+        if not np.all(np.isfinite(values)):
+            raise InvalidValueError(
+                "", found=f"a number too large in {describe(self._text)}", expected="finite ones"
+            )
+        return values
 
     def _factor(self) -> tuple[Node, bool]:
         if self._take("-"):
@@ -244,16 +301,16 @@ class _Parser:
         kind, word, unit = self._words[self._at]
         self._at += 1
         if kind == "number":
-            number = float(word) * _UNITS.get(unit, 1.0)
+            number = self._finite(float(word) * _UNITS.get(unit, 1.0))
             return lambda _: number, False
         if kind != "name" or word in ("and", "or", "not"):
             raise self._wrong(word, "a number or a name")
         name = word if word in self._known else ALIASES.get(word, word)
+        if name == _BOUND and name in self._known:
+            raise self._no_number()
         if name not in self._known:
-            raise unknown_name("name", word, self._known)
+            if word in BOUNDS and re.search(rf"\b{_BOUND}\b", self._text):
+                raise self._no_number()  # 'ddr == bound'
+            raise self._absent(name) or unknown_name("name", word, self._known)
         self.names.add(name)
         return lambda values: values[name], False
-
-
-def _both_of(combine: Callable[[Values, Values], Values], first: Node, second: Node) -> Node:
-    return lambda values: combine(first(values), second(values))

@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from perfsim.errors import InvalidValueError, describe
-
 if TYPE_CHECKING:
     from perfsim.sweeps.evaluation import Columns
-    from perfsim.sweeps.expression import Expression
     from perfsim.sweeps.study import Study
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -181,7 +178,7 @@ def front_of(
     progress: told after each block how many points are done and how many rows the front has.
 
     As many blocks as there are threads are in memory at once, and the front. Raises what `Study.rows` does,
-    and InvalidValueError for a cost that is no finite number.
+    and InvalidValueError for a cost that is not finite.
     """
     front = Front()
     workers = threads or os.cpu_count() or 1
@@ -189,7 +186,10 @@ def front_of(
     def reduced(number: int) -> tuple[int, Array, Columns]:
         rows = study.rows(number * BLOCK, min((number + 1) * BLOCK, study.count))
         count = len(rows["network"])
-        costs = [_cost(each, rows, count) for each in study.costs]
+        costs = [
+            np.broadcast_to(each.of(rows), count).astype(np.float64, copy=False)
+            for each in study.costs
+        ]
         kept = front.not_beaten(number, costs)
         left = np.stack([cost[kept] for cost in costs], axis=1)
         best = non_dominated(left)
@@ -211,18 +211,6 @@ def front_of(
                 done += BLOCK
                 progress(min(done, study.count), len(front))
     return front.rows()
-
-
-def _cost(cost: Expression, rows: Columns, count: int) -> Array:
-    """A cost of each row; raises InvalidValueError where it is infinite or no number."""
-    with np.errstate(all="ignore"):
-        found = np.broadcast_to(cost.of(rows), count).astype(np.float64, copy=False)
-    if not np.isfinite(found).all():
-        wrong = found[~np.isfinite(found)][0]
-        raise InvalidValueError(
-            "", found=f"{wrong} for {describe(cost.text)}", expected="a finite number at each point"
-        ).at(file="--cost")
-    return found
 
 
 def _limits(front: Array, first: Array) -> Array:

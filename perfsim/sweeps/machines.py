@@ -142,8 +142,6 @@ def _out_of_range(field: Field, array: Array, wrong: Array) -> InvalidValueError
     """The error for the first number of an array that is wrong, of which there is one."""
     at = int(np.argmax(wrong))
     kind = "whole numbers" if field.whole else "numbers"
-    if field.whole and array.dtype.kind == "f":
-        kind += " (numpy.rint gives them)"
     return InvalidValueError(
         "",
         found=f"{array[at].item()!r} at position {at} of {len(array):,}",

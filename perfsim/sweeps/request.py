@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsim.errors import InputError, InvalidValueError, UnknownNameError, unknown_name
 from perfsim.hardware.fields import FIELDS, Field, field_of
+from perfsim.sweeps.evaluation import COLUMNS, LAYER_COLUMNS, absent_column
 from perfsim.sweeps.expression import Expression, parse_expression
 from perfsim.sweeps.grid import Axis, Grid, Sample, parse_axis
 from perfsim.sweeps.study import Study
@@ -72,10 +73,17 @@ def make_study(
                 "", found=f"'{text}'", expected="KEY=VALUES such as sram=64KiB:16MiB:log:64"
             ).at(file="--vary")
         try:
-            if key in SCALES:
-                scales.append(parse_axis(SCALES[key], values))
-            else:
-                axes.append(parse_axis(_machine_field(key), values, sampled=sample is not None))
+            field = _machine_or_network_field(key)
+            if key not in SCALES:
+                axes.append(parse_axis(field, values, sampled=sample is not None))
+                continue
+            if sample is not None and 0 < values.count(":") < 3:
+                raise InvalidValueError(
+                    "only numbers of the machine are drawn",
+                    found=f"the range '{values.strip()}' without steps",
+                    expected="a list 1,2,4 or FIRST:LAST:log:STEPS, all of which are taken",
+                )
+            scales.append(parse_axis(field, values))
         except InputError as error:
             raise error.at(file=f"--vary {key}") from None
     keys = [axis.key for axis in (*scales, *axes)]
@@ -93,9 +101,8 @@ def make_study(
             scale = {axis.key: value for axis, value in zip(scales, values_of, strict=True)}
             variants.append(Variant(partial(load, model, scale), scale))
     study = Study(variants, machine, space, placement, timing, columns, per_layer=per_layer)
-    known = [*study.inputs, *study.stated_columns]
-    conditions = [_expression(text, known, "--where", condition=True) for text in where]
-    wanted = [_expression(text, known, "--cost", condition=False) for text in costs]
+    conditions = [_expression(study, text, "--where", condition=True) for text in where]
+    wanted = [_expression(study, text, "--cost", condition=False) for text in costs]
     chosen = [] if costs and columns is None else study.result_columns
     used = sorted(
         {name for each in (*conditions, *wanted) for name in each.names} - {*study.inputs, *chosen},
@@ -106,16 +113,36 @@ def make_study(
     return replace(study, where=conditions, costs=wanted)
 
 
-def _expression(text: str, known: Sequence[str], option: str, *, condition: bool) -> Expression:
+def _expression(study: Study, text: str, option: str, *, condition: bool) -> Expression:
+    known = [*study.inputs, *study.stated_columns]
+    absent = partial(_why_absent, study)
     try:
-        return parse_expression(text, known, condition=condition)
+        return parse_expression(text, known, condition=condition, absent=absent)
     except InputError as error:
         raise error.at(file=option) from None
 
 
-def _machine_field(key: str) -> Field:
+def _why_absent(study: Study, name: str) -> UnknownNameError | None:
+    """Why a sweep has not a name that others have; None for a name that none has."""
+    if name in COLUMNS:
+        if study.per_layer and name not in LAYER_COLUMNS:
+            return UnknownNameError(
+                f"'{name}' is of a network, not of a layer",
+                expected=f"one of {', '.join(study.stated_columns)} with --per-layer",
+            )
+        return absent_column(study.machine, name)
     try:
-        return field_of(key)
+        _machine_or_network_field(name)
+    except UnknownNameError:
+        return None
+    return UnknownNameError(
+        f"'{name}' is not varied, and so the same everywhere", expected=f"--vary {name}=VALUES"
+    )
+
+
+def _machine_or_network_field(key: str) -> Field:
+    try:
+        return SCALES[key] if key in SCALES else field_of(key)
     except UnknownNameError:
         known = [*SCALES, *FIELDS]
         raise unknown_name("number of a machine or scale of a network", key, known) from None
