@@ -60,7 +60,9 @@ class Points:
         return self.machines(slice(0, 1))
 
     def machines(self, block: slice) -> Machine:
-        """Some of the machines; raises InvalidValueError where a number is not above zero."""
+        """Some of the machines; raises InvalidValueError for a number that no file may state."""
+        for key, values in self.arrays.items():
+            _check_range(key, values, block)
         return machines_with(
             self._machine, {key: values[block] for key, values in self.arrays.items()}
         )
@@ -128,14 +130,21 @@ def _checked(key: str, values: Any) -> Array:
             found = f"an array of {array.dtype} with {array.ndim} dimensions"
         expected = f"an array of {numbers} with one dimension"
         raise InvalidValueError("", found=found, expected=expected).at(where=where)
-    if not (field.least <= array.min() and array.max() <= field.most):  # NaN is neither
-        raise _out_of_range(field, array, ~((array >= field.least) & (array <= field.most)))
     if not field.whole:
         return array.astype(np.float64, copy=False)
+    if array.dtype.kind == "f":
+        _check_range(key, array, slice(0, len(array)))
     wholes = array.astype(np.int64, copy=False)
     if array.dtype.kind == "f" and not np.array_equal(wholes, array):
         raise _out_of_range(field, array, wholes != array)
     return wholes
+
+
+def _check_range(key: str, array: Array, block: slice) -> None:
+    """Raise where one of some numbers is none that a machine's file may state."""
+    field, part = field_of(key), array[block]
+    if not (field.least <= part.min() and part.max() <= field.most):  # NaN is neither
+        raise _out_of_range(field, array, ~((array >= field.least) & (array <= field.most)))
 
 
 def _out_of_range(field: Field, array: Array, wrong: Array) -> InvalidValueError:
