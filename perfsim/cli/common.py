@@ -102,16 +102,13 @@ def add_settings(
     )
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say where the result goes."""
+def add_output_options(
+    parser: argparse.ArgumentParser,
+    about: str = "write a file, its format by its suffix (.csv, .json, .parquet); may be repeated",
+) -> None:
+    """The options that say where the result goes; about: what -o writes, for the help."""
     parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        action="append",
-        default=[],
-        dest="outputs",
-        help="write a file, its format by its suffix (.csv, .json, .parquet); may be repeated",
+        "-o", "--output", metavar="FILE", action="append", default=[], dest="outputs", help=about
     )
     add_format(parser)
 

@@ -30,17 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what shall be small; may be repeated (default: time and all that is varied of the machine)",
     )
     add_sweep_policies(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        action="append",
-        default=[],
-        dest="outputs",
-        help="write all rows to a new file instead of printing them, its format by its suffix (.csv, .json, .parquet); "
+    common.add_output_options(
+        parser,
+        "write all rows to a new file instead of printing them, its format by its suffix (.csv, .json, .parquet); "
         "may be repeated",
     )
-    common.add_format(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

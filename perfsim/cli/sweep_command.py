@@ -60,19 +60,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help="compute on so many processes, for -o (default: as many as there are processors where many networks need "
-        "searches, else 1)",
+        help="compute on so many processes, for -o (default: as many as there are processors from 64 networks on, or "
+        "where several need searches, else 1)",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        action="append",
-        default=[],
-        dest="outputs",
-        help="write the rows to one new file instead of printing them, .parquet or .csv by its suffix",
+    common.add_output_options(
+        parser,
+        "write the rows to one new file instead of printing them, .parquet or .csv by its suffix",
     )
-    common.add_format(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
